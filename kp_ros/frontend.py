@@ -1,0 +1,67 @@
+"""The one way from an image to tracks: the node, the offline tools and the benchmarks all call this."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kp_ros.camera import Camera
+from kp_ros.detectors.base import Detector
+from kp_ros.features import Features, Tracks
+from kp_ros.tracking.base import Tracker
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What the frontend knows of one image.
+
+    :ivar stamp_ns: the image's own stamp, nanoseconds.
+    :ivar features: the detector's points.
+    :ivar tracks: the tracker's points.
+    :ivar seconds: wall time a stage: ``detect``, ``track``.
+    """
+
+    stamp_ns: int
+    features: Features
+    tracks: Tracks
+    seconds: Mapping[str, float]
+
+
+class Frontend:
+    """Chains a detector and a tracker.
+
+    A stamp that does not advance (a bag that loops, a simulation that restarts) resets the tracker: its points would
+    otherwise be carried over a cut. The same happens when the image changes its size.
+    """
+
+    def __init__(self, detector: Detector, tracker: Tracker) -> None:
+        self.detector = detector
+        self.tracker = tracker
+        self._last: tuple[int, tuple[int, ...]] | None = None
+
+    def reset(self) -> None:
+        """Forget all tracks; ids go on counting."""
+        self.tracker.reset()
+        self._last = None
+
+    def process(self, image: NDArray[np.uint8], stamp_ns: int, camera: Camera | None = None) -> FrameResult:
+        """Detect in one image and carry the tracks on to it.
+
+        :param image: uint8 [H, W], grey.
+        :param stamp_ns: when it was taken, nanoseconds.
+        :param camera: of this image, where it is known: the tracker's epipolar check then works on rays.
+        """
+        if self._last is not None and (stamp_ns <= self._last[0] or image.shape != self._last[1]):
+            self.tracker.reset()
+        self._last = (stamp_ns, image.shape)
+        started = time.perf_counter()
+        features = self.detector(image)
+        detected = time.perf_counter()
+        tracks = self.tracker.update(image, stamp_ns, features, camera)
+        tracked = time.perf_counter()
+        seconds = {"detect": detected - started, "track": tracked - detected}
+        return FrameResult(stamp_ns, features, tracks, seconds)

@@ -1,0 +1,1 @@
+"""Features -> Tracks: every keypoint gets a persistent id and an age."""

@@ -1,0 +1,29 @@
+"""What a tracker is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kp_ros.camera import Camera
+from kp_ros.features import Features, Tracks
+
+
+class Tracker(Protocol):
+    """Carries points from image to image and gives each a persistent id and an age."""
+
+    def update(self, image: NDArray[np.uint8], stamp_ns: int, features: Features, camera: Camera | None) -> Tracks:
+        """Carry the tracks on to one more image.
+
+        :param image: uint8 [H, W], grey; the same size as the one before.
+        :param stamp_ns: when it was taken, nanoseconds; later than the one before.
+        :param features: what the detector found in it.
+        :param camera: its intrinsics, where they are known.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget all tracks; ids go on counting and are never used again."""
+        ...
