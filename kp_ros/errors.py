@@ -1,0 +1,10 @@
+"""Errors that a user can mend."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something outside the program is wrong. The message is one line that names it and says how to fix it.
+
+    The command line prints the message without a traceback and exits with status 1.
+    """
