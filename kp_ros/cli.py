@@ -14,7 +14,7 @@ COMMANDS: tuple[str, ...] = ()
 
 HELP = """Learned keypoints, descriptors and tracks for every camera frame.
 
-INPUT of every command is a recording: a ROS 2 bag (folder, .mcap or .db3), a ROS 1 .bag, a video, or a folder of images.
+INPUT is a recording: a ROS 2 bag (folder, .mcap or .db3), a ROS 1 .bag, a video, or a folder of images.
 """
 
 EPILOG = """[bold]Examples[/bold]

@@ -8,3 +8,7 @@ class UserError(Exception):
 
     The command line prints the message without a traceback and exits with status 1.
     """
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C ended the work after its output was finished properly. The message says what was kept."""

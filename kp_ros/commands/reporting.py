@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 import typer
 from rich.console import Console
 
-from kp_ros.errors import UserError
+from kp_ros.errors import Interrupted, UserError
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -19,10 +19,6 @@ INTERRUPTED = 130
 
 #: Progress and messages go to standard error, so that a pipe gets only results.
 console = Console(stderr=True)
-
-
-class Interrupted(Exception):
-    """Ctrl-C ended the work, and what was done is kept. The message says what that is."""
 
 
 def say(text: str, style: str = "") -> None:
@@ -40,11 +36,9 @@ def reported(command: Callable[Parameters, Result]) -> Callable[Parameters, Resu
         except UserError as error:
             say(f"error: {error}", "bold red")
             raise typer.Exit(1) from None
-        except Interrupted as interruption:
-            say(f"interrupted: {interruption}", "yellow")
-            raise typer.Exit(INTERRUPTED) from None
-        except KeyboardInterrupt:
-            say("interrupted", "yellow")
+        except KeyboardInterrupt as interruption:
+            kept = f": {interruption}" if isinstance(interruption, Interrupted) else ""
+            say(f"interrupted{kept}", "yellow")
             raise typer.Exit(INTERRUPTED) from None
 
     return wrapper
