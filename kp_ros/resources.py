@@ -20,7 +20,7 @@ def _candidates() -> Iterator[Path]:
     yield package.parent
     # pip and colcon put both under one prefix (PREFIX/lib/python3.x/site-packages/kp_ros, PREFIX/share/kp_ros). Going
     # up from the code rather than trusting the environment finds the files of this copy and no other's.
-    yield from (parent / "share" / "kp_ros" for parent in package.parents[1:])
+    yield from (parent / "share" / "kp_ros" for parent in package.parents)
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     yield from (Path(prefix) / "share" / "kp_ros" for prefix in prefixes if prefix)
     yield Path(sys.prefix) / "share" / "kp_ros"
