@@ -1,0 +1,1 @@
+"""What makes the models: data, networks, losses, training and export to ONNX."""

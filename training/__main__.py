@@ -1,0 +1,59 @@
+"""``python -m training``: make models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from training.checkpoint import CheckpointError
+from training.configuration import ConfigurationError, load_config, save_config
+from training.fetch_photos import FetchError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode="rich")
+CONFIGS = Path(__file__).parent / "configs"
+
+
+@app.command()
+def pretrain(
+    output: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run in it is resumed.")],
+    config: Annotated[Path, typer.Option(help="YAML file.")] = CONFIGS / "pretrain.yaml",
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value, over the file.")] = None,
+) -> None:
+    """Train the keypoint network on photographs, self-supervised; Ctrl-C saves, the same command goes on.
+
+    Example: python -m training pretrain --output runs/base photographs='[my_photographs]' steps=5000
+    """
+    from training.pretrain import PretrainConfig
+    from training.pretrain import pretrain as run
+
+    resolved = load_config(PretrainConfig, config, overrides or [])
+    output.mkdir(parents=True, exist_ok=True)
+    save_config(resolved, output / "config.yaml")
+    step = run(resolved, output)
+    Console().print(f"{output}: step {step} of {resolved.steps}")
+
+
+@app.command(name="fetch-photos")
+def fetch(
+    output: Annotated[Path, typer.Argument(help="Folder that receives the photographs and their licences.")],
+) -> None:
+    """Collect free photographs from Debian's wallpaper packages (about 200 MB of downloads, no installation)."""
+    from training.fetch_photos import fetch_photos
+
+    Console().print(f"{fetch_photos(output)} photographs in {output}")
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line and exit code 1."""
+    try:
+        app(standalone_mode=True)
+    except (ConfigurationError, CheckpointError, FetchError, FileNotFoundError, ValueError) as error:
+        Console(stderr=True).print(f"[red]error:[/red] {error}")
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

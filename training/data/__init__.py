@@ -1,0 +1,1 @@
+"""Photographs and the pairs made from them."""

@@ -1,0 +1,1 @@
+"""Networks: image -> logit map and descriptor map."""

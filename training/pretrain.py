@@ -1,0 +1,189 @@
+"""Self-supervised pre-training of the keypoint network on photographs.
+
+A step cuts pairs of views from photographs (:mod:`training.data.homography_pairs`), takes the points that both views
+agree on as labels (:mod:`training.losses.detection`) and trains the descriptors of these points to find each other
+(:mod:`training.losses.description`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.data.homography_pairs import HomographyPairs, HomographySettings, PairBatch
+from training.data.photographs import list_photographs, load_photograph
+from training.data.photometric import PhotometricSettings
+from training.geometry import inside, pixel_grid, sample_map, warp_points
+from training.losses.description import assignment_loss
+from training.losses.detection import corner_response, detection_loss, local_maxima, propose_labels
+from training.networks.keypoint_network import CELL, KeypointNetwork, probability_map
+from training.trainer import LOG_EVERY, Schedule, train
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """What a run is made of; every field can be set in the YAML file and on the command line.
+
+    :ivar photographs: folders, searched recursively.
+    :ivar steps: optimiser steps.
+    :ivar batch_size: pairs a step.
+    :ivar learning_rate: of AdamW, at the top of the schedule.
+    :ivar warm_up: steps of linear rise of the learning rate; it falls as a cosine after them.
+    :ivar weight_decay: of AdamW.
+    :ivar gradient_clip: largest norm of the gradient.
+    :ivar density: label points a pixel.
+    :ivar corner_steps: steps over which the corner prior's share falls from 1 to ``corner_share``.
+    :ivar corner_share: of the corner prior in the labels, after that.
+    :ivar random_points: points a pair, beside the labels, whose descriptors are trained.
+    :ivar jitter: standard deviation of the noise on descriptor positions, pixels: a detector is never exact.
+    :ivar descriptor_weight: of the descriptor loss against the detector loss.
+    :ivar seed: of the weights and of all random choices.
+    :ivar checkpoint_every: steps.
+    :ivar threads: of torch.
+    """
+
+    photographs: list[Path]
+    steps: int = 20_000
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    warm_up: int = 300
+    weight_decay: float = 1e-4
+    gradient_clip: float = 5.0
+    density: float = 1 / 256
+    corner_steps: int = 3000
+    corner_share: float = 0.15
+    random_points: int = 64
+    jitter: float = 0.5
+    descriptor_weight: float = 1.0
+    seed: int = 0
+    checkpoint_every: int = 500
+    threads: int = 2
+    homography: HomographySettings = field(default_factory=HomographySettings)
+    appearance: PhotometricSettings = field(default_factory=PhotometricSettings)
+
+
+class Pretraining(nn.Module):
+    """The network with what the losses learn beside it: the temperature of the descriptors' softmax."""
+
+    def __init__(self, network: KeypointNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.log_temperature = nn.Parameter(torch.tensor(0.1).log())
+
+    def forward(self, batch: PairBatch, config: PretrainConfig, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Loss of a batch, and figures for the log."""
+        images = torch.cat([batch.reference, batch.target]).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, torch.bfloat16):
+            logits, descriptors = self.network(images)
+        logits, descriptors = logits.float(), descriptors.float()
+        probabilities = probability_map(logits.detach())
+        reference, target = probabilities.chunk(2)
+        share = corner_share(config, step)
+        labels = propose_labels(
+            reference, target, corner_response(batch.clean), batch.homography, share, config.density
+        )
+        inverse = torch.linalg.inv(batch.homography)
+        seen, covered = visible(batch.homography, reference), visible(inverse, target)
+        first, second = logits.chunk(2)
+        detection = 0.5 * (
+            detection_loss(first, labels.points, labels.valid, seen)
+            + detection_loss(second, labels.warped, labels.valid, covered)
+        )
+        description, right = description_loss(
+            descriptors, labels.points, labels.valid, batch.homography, config, step, self.log_temperature.exp()
+        )
+        loss = detection + config.descriptor_weight * description
+        figures = {
+            "loss": loss.item(),
+            "detection": detection.item(),
+            "description": description.item(),
+            "matched": right.item(),
+            "temperature": self.log_temperature.exp().item(),
+        }
+        if (step + 1) % LOG_EVERY == 0:
+            figures["repeatability"] = hit_rate(reference, target, batch.homography, config.density).item()
+        return loss, figures
+
+
+def corner_share(config: PretrainConfig, step: int) -> float:
+    """Weight of the corner prior at a step: 1 for the first third of ``corner_steps``, then down to its floor."""
+    start = config.corner_steps / 3
+    progress = min(max((step - start) / (config.corner_steps - start), 0.0), 1.0)
+    return 1 - (1 - config.corner_share) * progress
+
+
+def visible(homography: Tensor, like: Tensor) -> Tensor:
+    """Which pixels of a view the other view sees too; bool [B, 1, H, W]."""
+    batch, _, height, width = like.shape
+    points = warp_points(homography, pixel_grid(height, width).to(like.device).expand(batch, -1, -1))
+    return inside(points, height, width).reshape(batch, 1, height, width)
+
+
+def description_loss(
+    descriptors: Tensor,
+    points: Tensor,
+    valid: Tensor,
+    homography: Tensor,
+    config: PretrainConfig,
+    step: int,
+    temperature: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Assignment loss over the label points and random points of all pairs of the batch.
+
+    :param descriptors: [2B, D, h, w], references first.
+    :param points: [B, N, 2], reference pixels.
+    """
+    batch = len(points)
+    size = descriptors.shape[-1] * CELL
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+    extra = torch.rand(batch, config.random_points, 2, generator=generator) * (size - 1)
+    every = torch.cat([points, extra.to(points)], 1)
+    warped = warp_points(homography, every)
+    keep = inside(warped, size, size, 1.0)
+    keep[:, : points.shape[1]] &= valid
+    first, second = descriptors.chunk(2)
+    noise = config.jitter * torch.randn(2, *every.shape, generator=generator).to(points)
+    one = F.normalize(sample_map(first, every + noise[0], CELL)[keep], dim=-1)
+    two = F.normalize(sample_map(second, warped + noise[1], CELL)[keep], dim=-1)
+    owner = torch.arange(batch, device=points.device)[:, None].expand(keep.shape)[keep]
+    return assignment_loss(one, two, warped[keep], owner, temperature)
+
+
+@torch.no_grad()
+def hit_rate(reference: Tensor, target: Tensor, homography: Tensor, density: float, radius: int = 3) -> Tensor:
+    """Repeatability at 2 px of the best points of both probability maps, over those of the reference in the overlap."""
+    _, _, height, width = reference.shape
+    count = int(density * height * width)
+
+    def best(values: Tensor) -> Tensor:
+        index = local_maxima(values, radius).flatten(1).topk(count, 1).indices
+        return torch.stack([index % width, index // width], -1).float()
+
+    warped = warp_points(homography, best(reference))
+    hit = torch.cdist(warped, best(target)).amin(2) < 2
+    keep = inside(warped, height, width, 4.0)
+    return (hit & keep).sum() / keep.sum().clamp(min=1)
+
+
+def pretrain(config: PretrainConfig, folder: Path) -> int:
+    """Run the pre-training, or go on with the one in ``folder``; returns the step reached."""
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    photographs = [load_photograph(path) for path in list_photographs(config.photographs)]
+    dataset = HomographyPairs(
+        photographs, config.homography, config.appearance, config.batch_size, config.steps, config.seed
+    )
+    module = Pretraining(KeypointNetwork()).to(memory_format=torch.channels_last)
+    schedule = Schedule(
+        config.steps,
+        config.learning_rate,
+        config.warm_up,
+        config.weight_decay,
+        config.gradient_clip,
+        config.checkpoint_every,
+    )
+    return train(module, lambda batch, step: module(batch, config, step), dataset, schedule, folder)
