@@ -38,7 +38,7 @@ class OutputFile:
             raise OutputError(f"cannot write {self.path}: it is a folder; name a file inside it")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.temporary.open("xb").close()
+            self.temporary.open("wb").close()
         except OSError as error:
             raise OutputError(
                 f"cannot write {self.path}: {error.strerror}; give --output a place that you may write to"
