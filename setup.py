@@ -41,6 +41,8 @@ setup(
         "opencv-python-headless",
         "rosbags",
         "mcap",
+        "lz4",
+        "zstandard",
         "typer",
         "rich",
         "pyyaml",
