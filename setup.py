@@ -53,8 +53,8 @@ setup(
         "train": ["torch", "onnxscript", "tensorboard", "tqdm"],
         "eval": ["evo", "matplotlib", "poselib"],
         "dev": [
-            "ruff",
-            "mypy",
+            "ruff>=0.17,<0.18",
+            "mypy>=2.4,<2.5",
             "types-PyYAML",
             "pytest",
             "pytest-xdist",
