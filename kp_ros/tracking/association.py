@@ -1,0 +1,134 @@
+"""Which detection of a frame belongs to which track."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kp_ros.features import Float32
+
+#: 3 x 3 neighbourhood of a cell, row by row.
+_AROUND = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+
+
+def similarity(first: NDArray[Any], second: NDArray[Any]) -> Float32:
+    """How alike pairs of descriptors are.
+
+    :param first: [N, D], float32 of unit norm or uint8 of packed bits.
+    :param second: [N, D], the same type.
+    :returns: float32 [N]: cosine, or share of equal bits; 1 for all where D is 0.
+    """
+    if first.shape[1] == 0:
+        return np.ones(len(first), np.float32)
+    if first.dtype == np.uint8:
+        different = (
+            np.bitwise_count(first ^ second).sum(1) if hasattr(np, "bitwise_count") else _popcount(first ^ second)
+        )
+        return (1 - different / (8 * first.shape[1])).astype(np.float32)
+    return np.asarray(np.einsum("nd,nd->n", first, second), np.float32)
+
+
+def _popcount(packed: NDArray[np.uint8]) -> NDArray[Any]:
+    return np.asarray(np.unpackbits(packed, axis=1).sum(1))
+
+
+def similarity_matrix(first: NDArray[Any], second: NDArray[Any]) -> Float32:
+    """As :func:`similarity`, for all pairs.
+
+    :param first: [N, D].
+    :param second: [M, D].
+    :returns: float32 [N, M].
+    """
+    if first.shape[1] == 0 or first.size == 0 or second.size == 0:
+        return np.ones((len(first), len(second)), np.float32)
+    if first.dtype == np.uint8:
+        distance = cv2.batchDistance(first, second, cv2.CV_32S, normType=cv2.NORM_HAMMING)[0]
+        return np.asarray(1 - distance / (8 * first.shape[1]), np.float32)
+    return np.asarray(first @ second.T, np.float32)
+
+
+class Lookup:
+    """Finds the nearest of a frame's points within a radius, for many queries at once."""
+
+    def __init__(self, points: Float32, shape: tuple[int, ...], radius: float) -> None:
+        """Sort points into cells as wide as the radius.
+
+        :param points: float32 [M, 2], pixels, best first: of several in a cell the first stays.
+        :param shape: of the image, (H, W).
+        :param radius: of the search, pixels.
+        """
+        self._points = points
+        self._radius = radius
+        self._cell = max(radius, 1.0)
+        rows, columns = (int(side / self._cell) + 3 for side in shape[:2])
+        self._label = np.full((rows, columns), -1, np.int64)
+        cells = self._cells(points)
+        order = np.arange(len(points))[::-1]
+        self._label[cells[order, 0], cells[order, 1]] = order
+
+    def _cells(self, points: Float32) -> NDArray[np.int64]:
+        cells = (points[:, ::-1] / self._cell).astype(np.int64) + 1
+        return np.clip(cells, 1, np.array(self._label.shape) - 2)
+
+    def nearest(self, queries: Float32) -> tuple[NDArray[np.int64], Float32]:
+        """The nearest point to each query.
+
+        :param queries: float32 [N, 2], pixels.
+        :returns: int64 [N], -1 where there is none within the radius, and float32 [N], distance in pixels.
+        """
+        if len(self._points) == 0 or len(queries) == 0:
+            return np.full(len(queries), -1, np.int64), np.full(len(queries), np.inf, np.float32)
+        cells = self._cells(queries)[:, None] + _AROUND
+        label = self._label[cells[..., 0], cells[..., 1]]
+        distance = np.linalg.norm(self._points[label] - queries[:, None], axis=2)
+        distance = np.where((label >= 0) & (distance <= self._radius), distance, np.inf).astype(np.float32)
+        best = distance.argmin(1)
+        rows = np.arange(len(queries))
+        shortest = distance[rows, best]
+        return np.where(np.isfinite(shortest), label[rows, best], -1), shortest
+
+
+def unique_claims(claim: NDArray[np.int64], cost: Float32) -> NDArray[np.int64]:
+    """Leave each detection to the track that fits it best.
+
+    :param claim: int64 [N], index of a detection, or -1.
+    :param cost: float32 [N], lower is better; the lower index wins a tie.
+    :returns: int64 [N], the claims with the losers' set to -1.
+    """
+    order = np.lexsort((np.arange(len(claim)), cost))
+    _, first = np.unique(claim[order], return_index=True)
+    kept = np.full_like(claim, -1)
+    winners = order[first]
+    kept[winners] = claim[winners]
+    return kept
+
+
+def search(
+    predicted: Float32,
+    descriptors: NDArray[Any],
+    points: Float32,
+    candidates: NDArray[Any],
+    radius: float,
+    least: float,
+) -> NDArray[np.int64]:
+    """Find lost tracks among detections by descriptor: mutually best within a radius of where they were expected.
+
+    :param predicted: float32 [N, 2], pixels.
+    :param descriptors: [N, D], of the tracks.
+    :param points: float32 [M, 2], detections, pixels.
+    :param candidates: [M, D], of the detections.
+    :param radius: of the search, pixels.
+    :param least: similarity.
+    :returns: int64 [N], index of a detection, or -1.
+    """
+    if len(predicted) == 0 or len(points) == 0 or descriptors.shape[1] == 0:
+        return np.full(len(predicted), -1, np.int64)
+    squared = ((predicted[:, None] - points[None]) ** 2).sum(2)
+    alike = np.where(squared <= radius**2, similarity_matrix(descriptors, candidates), -1)
+    best = alike.argmax(1)
+    rows = np.arange(len(predicted))
+    mutual = alike.argmax(0)[best] == rows
+    return np.where(mutual & (alike[rows, best] >= least), best, -1)
