@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kp_ros.errors import UserError
 from kp_ros.features import Float32
+
+#: A ray whose projection is farther than this from its pixel has no inverse, pixels.
+INVERSE_TOLERANCE = 0.5
 
 #: ROS's name of a distortion model -> how many coefficients its D may hold.
 DISTORTION_COEFFICIENTS = {
@@ -19,7 +24,7 @@ DISTORTION_COEFFICIENTS = {
 }
 
 
-class CalibrationError(ValueError):
+class CalibrationError(UserError, ValueError):
     """A camera calibration that cannot be used. The message says what is wrong and what to do."""
 
 
@@ -59,7 +64,7 @@ class Camera:
         """Pixels to the unit plane of the optical frame (x right, y down, z forward), undistorted.
 
         :param keypoints: float32 [N, 2], pixels.
-        :returns: float32 [N, 3], z = 1; NaN where the lens model has no inverse.
+        :returns: float32 [N, 3], z = 1; all three NaN where the lens model has no inverse.
         """
         rays = np.ones((len(keypoints), 3), np.float32)
         if len(keypoints) == 0:
@@ -68,13 +73,109 @@ class Camera:
         if self.model == "equidistant":
             plane = cv2.fisheye.undistortPoints(points, self.matrix, self.distortion)
             # OpenCV marks points at or beyond 90 degrees with -1e6.
-            plane[np.abs(plane) > 1e5] = np.nan
+            rays[(np.abs(plane) > 1e5).any(axis=(1, 2))] = np.nan
         elif not self.distortion.any():
             focal = self.matrix[[0, 1], [0, 1]]
             plane = (points - self.matrix[:2, 2]) / focal
             plane[..., 0] -= self.matrix[0, 1] / focal[0] * plane[..., 1]
         else:
-            criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 1e-9)
-            plane = cv2.undistortPointsIter(points, self.matrix, self.distortion, np.eye(3), np.eye(3), criteria)
-        rays[:, :2] = plane[:, 0]
+            plane = _undistort(points, self.matrix, self.distortion)
+            projected, _ = cv2.projectPoints(
+                cv2.convertPointsToHomogeneous(plane), np.zeros(3), np.zeros(3), self.matrix, self.distortion
+            )
+            # Not "greater than": a solution that ran away gives NaN, which compares false.
+            rays[~(np.abs(projected - points).max(axis=(1, 2)) <= INVERSE_TOLERANCE)] = np.nan
+        rays[:, :2] *= plane[:, 0]
         return rays
+
+    def resized(self, width: int, height: int) -> Camera:
+        """Give the camera of the same image, resized.
+
+        :raises CalibrationError: the new size has another aspect ratio, so the image is not a resized one.
+        """
+        if (width, height) == (self.width, self.height):
+            return self
+        scale_x, scale_y = width / self.width, height / self.height
+        # One pixel of rounding is allowed on either side.
+        if abs(scale_x / scale_y - 1) > 1 / min(width, height):
+            raise CalibrationError(
+                f"the image is {width} x {height}, but its camera_info describes {self.width} x {self.height}, "
+                "another aspect ratio; publish the CameraInfo that belongs to the image"
+            )
+        matrix = _moved(self.matrix, (scale_x, scale_y), (0.0, 0.0))
+        return Camera(width, height, matrix, self.distortion, self.model)
+
+
+def camera_from_info(
+    *,
+    width: int,
+    height: int,
+    distortion_model: str,
+    d: Sequence[float],
+    k: Sequence[float],
+    p: Sequence[float] = (),
+    binning: tuple[int, int] = (0, 0),
+    roi: tuple[int, int, int, int] = (0, 0, 0, 0),
+    rectified: bool = False,
+) -> Camera:
+    """Build the camera of an image from the values of its sensor_msgs/CameraInfo.
+
+    :param width: of the full-resolution sensor image, pixels.
+    :param height: likewise.
+    :param distortion_model: as sensor_msgs names it; empty means ``plumb_bob``.
+    :param d: distortion coefficients.
+    :param k: K, 9 values row by row.
+    :param p: P, 12 values row by row; needed for rectified images only.
+    :param binning: ``binning_x``, ``binning_y``: pixels that were joined into one; 0 means 1.
+    :param roi: ``x_offset``, ``y_offset``, ``width``, ``height`` in unbinned pixels; width and height 0 mean all.
+    :param rectified: the image is rectified (``image_rect``): P describes it, and it has no distortion.
+    :raises CalibrationError: ``K[0]`` is 0, which is how drivers say "uncalibrated" (REP-104), or the values make no
+        camera. K is tested even for rectified images.
+    """
+    matrix = np.array(k, np.float64).reshape(3, 3)
+    if matrix[0, 0] == 0:
+        raise CalibrationError(
+            "the camera is uncalibrated (K[0] is 0); calibrate it, for example with camera_calibration, and let its "
+            "driver load the result"
+        )
+    if width <= 0 or height <= 0:
+        raise CalibrationError(f"the camera_info describes an image of {width} x {height}; set its width and height")
+    distortion = np.array(d, np.float64)
+    model = distortion_model or "plumb_bob"
+    if rectified:
+        matrix, distortion, model = np.array(p, np.float64).reshape(3, 4)[:, :3], np.zeros(0), "plumb_bob"
+    elif model != "equidistant" and not distortion.any():
+        distortion, model = np.zeros(0), "plumb_bob"
+    left, top, roi_width, roi_height = roi
+    if roi_width == 0 or roi_height == 0:
+        roi_width, roi_height = width, height
+    joined = max(binning[0], 1), max(binning[1], 1)
+    matrix = _moved(matrix, (1 / joined[0], 1 / joined[1]), (left, top))
+    return Camera(roi_width // joined[0], roi_height // joined[1], matrix, distortion, model)
+
+
+def _moved(matrix: NDArray[np.float64], scale: tuple[float, float], offset: tuple[float, float]) -> NDArray[np.float64]:
+    """Crop by an offset, then resize: intrinsics of the new image.
+
+    Pixel centres are at integers, so it is the pixel's corner at -0.5 that keeps its place in a resize.
+    """
+    moved: NDArray[np.float64] = matrix.copy()
+    for axis in range(2):
+        moved[axis] *= scale[axis]
+        moved[axis, 2] = (matrix[axis, 2] - offset[axis] + 0.5) * scale[axis] - 0.5
+    return moved
+
+
+def _undistort(
+    points: NDArray[np.float64], matrix: NDArray[np.float64], distortion: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Float64 [N, 1, 2] pixels to the unit plane, iterated until it no longer moves."""
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 1e-9)
+    # OpenCV 4's undistortPoints stops after five steps, too early for wide lenses; OpenCV 5 has one function for both.
+    iterate = getattr(cv2, "undistortPointsIter", None)
+    plane: NDArray[np.float64]
+    if iterate is not None:
+        plane = iterate(points, matrix, distortion, np.eye(3), np.eye(3), criteria)
+    else:
+        plane = cv2.undistortPoints(points, matrix, distortion, R=np.eye(3), P=np.eye(3), criteria=criteria)
+    return plane
