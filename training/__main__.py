@@ -36,6 +36,32 @@ def pretrain(
     Console().print(f"{output}: step {step} of {resolved.steps}")
 
 
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A run's last.pt.")],
+    output: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
+    data: Annotated[str, typer.Option(help="What it was trained on, with licences; goes into the metadata.")],
+    images: Annotated[Path, typer.Option(help="Folder of real images; the export is compared with torch on them.")],
+    licence: Annotated[str, typer.Option(help="Of the model.")] = "Apache-2.0",
+    max_keypoints: Annotated[int, typer.Option(help="Keypoint budget; the runtime can change it.")] = 1024,
+) -> None:
+    """Export a pre-trained network to ONNX, and check that it does what torch does.
+
+    Example: python -m training export runs/base/last.pt kp_mine.onnx --data "my bags" --images my_photographs
+    """
+    from training.data.photographs import list_photographs
+    from training.export import export as run
+    from training.pretrain import load_network
+
+    metadata = {"name": output.stem, "method": "pretraining", "data": data, "licence": licence}
+    paths = list_photographs([images])
+    agreement = run(load_network(checkpoint), output, metadata, paths[:: max(1, len(paths) // 8)], max_keypoints)
+    Console().print(
+        f"{output}: {output.stat().st_size / 1e6:.1f} MB; on {agreement.images} images {agreement.shared:.1%} of the "
+        f"keypoints are torch's, descriptors agree to a cosine of {agreement.descriptor_cosine:.5f}"
+    )
+
+
 @app.command(name="fetch-photos")
 def fetch(
     output: Annotated[Path, typer.Argument(help="Folder that receives the photographs and their licences.")],

@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a run needs to go on as if it had not stopped, written so that a crash leaves a whole one."""
+"""Checkpoints: all that a run needs to go on as if it had not stopped, written so that a crash leaves a whole one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
+from kp_ros.errors import UserError
 
-class CheckpointError(Exception):
+
+class CheckpointError(UserError):
     """A checkpoint that cannot be read; the message says what to do."""
 
 

@@ -9,10 +9,12 @@ from typing import TypeVar, cast
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from kp_ros.errors import UserError
+
 Config = TypeVar("Config")
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(UserError):
     """A configuration that cannot be used; the message names the key."""
 
 
@@ -34,7 +36,7 @@ def load_config(kind: type[Config], file: Path | None, overrides: list[str]) -> 
         source = f"{file} and the command line" if file is not None else "the command line"
         raise ConfigurationError(f"configuration of {source}: {str(error).splitlines()[0]}") from error
     except FileNotFoundError as error:
-        raise ConfigurationError(f"{file} does not exist; training/configs/ holds the ones that come with us") from error
+        raise ConfigurationError(f"{file} does not exist; training/configs/ has ours") from error
 
 
 def save_config(config: object, file: Path) -> None:

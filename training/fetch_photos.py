@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from kp_ros.errors import UserError
 from training.data.photographs import EXTENSIONS
 
 PACKAGES = (
@@ -24,7 +25,7 @@ PACKAGES = (
 )
 
 
-class FetchError(Exception):
+class FetchError(UserError):
     """Packages that could not be had; the message says why and what else to do."""
 
 

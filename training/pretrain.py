@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training.checkpoint import load_checkpoint
 from training.data.homography_pairs import HomographyPairs, HomographySettings, PairBatch
 from training.data.photographs import list_photographs, load_photograph
 from training.data.photometric import PhotometricSettings
@@ -187,3 +188,10 @@ def pretrain(config: PretrainConfig, folder: Path) -> int:
         config.checkpoint_every,
     )
     return train(module, lambda batch, step: module(batch, config, step), dataset, schedule, folder)
+
+
+def load_network(checkpoint: Path) -> KeypointNetwork:
+    """The network of a pre-training's checkpoint."""
+    module = Pretraining(KeypointNetwork())
+    module.load_state_dict(load_checkpoint(checkpoint).model)
+    return module.network.eval()

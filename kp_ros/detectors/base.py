@@ -8,10 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kp_ros.errors import UserError
 from kp_ros.features import Features
 
 
-class ModelError(Exception):
+class ModelError(UserError):
     """A model that cannot be used. The message names the file, what is wrong with it and what to do."""
 
 

@@ -49,7 +49,9 @@ def sample_view(
     )
 
 
-def render_view(photograph: Photograph, to_photograph: NDArray[np.float64], scale: float, size: int) -> NDArray[np.uint8]:
+def render_view(
+    photograph: Photograph, to_photograph: NDArray[np.float64], scale: float, size: int
+) -> NDArray[np.uint8]:
     """The photograph as the view sees it, uint8 [size, size]; taken from the pyramid level that does not alias.
 
     Outside the photograph its mirror image goes on, which keeps every pair of views consistent.

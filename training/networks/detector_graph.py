@@ -1,0 +1,96 @@
+"""What is exported: network and post-processing in one graph, image in, a fixed number of keypoints out.
+
+Plain operators only, none with a data-dependent shape, all index arithmetic in integers, all coordinates in fp32
+(docs and TensorRT's limits: see docs/models.md).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.networks.keypoint_network import CELL, KeypointNetwork, logit_map
+
+#: The logit of a pixel that is no local maximum: below every real one, and finite in fp16.
+SUPPRESSED = -1e4
+
+
+class DetectorGraph(nn.Module):
+    """Image to keypoints, scores and descriptors.
+
+    :param max_keypoints: K, rows of every output; the host drops those below its score threshold.
+    :param radius: of the non-maximum suppression, pixels (Chebyshev).
+    :param border: pixels at the image's edge without keypoints, at least 2.
+    """
+
+    def __init__(self, network: KeypointNetwork, max_keypoints: int = 1024, radius: int = 3, border: int = 4) -> None:
+        super().__init__()
+        if border < 2:
+            raise ValueError(f"border is {border}; the sub-pixel step needs at least 2")
+        self.network = network
+        self.max_keypoints = max_keypoints
+        self.radius = radius
+        self.border = border
+        side = torch.arange(-2, 3)
+        self.register_buffer("offset_x", side.repeat(5), persistent=False)
+        self.register_buffer("offset_y", side.repeat_interleave(5), persistent=False)
+        self.register_buffer("offsets", torch.stack([side.repeat(5), side.repeat_interleave(5)], 1).float(), False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Detect and describe.
+
+        :param image: uint8 [1, 1, H, W], H and W multiples of 32.
+        :returns: keypoints float32 [K, 2], pixels, best first; scores float32 [K], probabilities; descriptors
+            float32 [K, D], unit norm.
+        """
+        logits, descriptors = self.network(image.float())
+        logits = logit_map(logits.float())
+        values, pixels = self.select(logits)
+        keypoints = self.refine(logits, pixels)
+        return keypoints, values.sigmoid(), sample_descriptors(descriptors.float(), keypoints)
+
+    def select(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """The K best local maxima of the logit map [1, 1, H, W]: logits [K] and pixels int64 [K, 2].
+
+        The logits order pixels as their probabilities do, within a cell exactly, so no softmax is needed.
+        """
+        side, radius, border = 2 * self.radius + 1, self.radius, self.border
+        pooled = F.max_pool2d(F.max_pool2d(logits, (1, side), 1, (0, radius)), (side, 1), 1, (radius, 0))
+        peaks = torch.where(logits == pooled, logits, torch.full_like(logits[:1, :1, :1, :1], SUPPRESSED))
+        inner = peaks[..., border:-border, border:-border]
+        width = inner.shape[-1]
+        values, index = inner.reshape(-1).topk(self.max_keypoints)
+        row = torch.div(index, width, rounding_mode="trunc")
+        return values, torch.stack([index - row * width, row], 1) + border
+
+    def refine(self, logits: Tensor, pixels: Tensor) -> Tensor:
+        """Soft-argmax of the 5 x 5 logits around each pixel: float32 [K, 2].
+
+        The labels of the training are Gaussians of 0.6 px, whose centre of mass this recovers.
+        """
+        width = logits.shape[-1]
+        columns = pixels[:, :1] + self.offset_x
+        rows = pixels[:, 1:] + self.offset_y
+        weights = logits.reshape(-1)[rows * width + columns].softmax(1)
+        return pixels.float() + weights @ self.offsets
+
+
+def sample_descriptors(descriptors: Tensor, keypoints: Tensor) -> Tensor:
+    """Bilinear interpolation by four gathers, then unit norm.
+
+    :param descriptors: float32 [1, D, h, w], a cell covers 8 x 8 pixels.
+    :param keypoints: float32 [K, 2], pixels.
+    :returns: float32 [K, D].
+    """
+    size, height, width = descriptors.shape[1:]
+    rows = descriptors.reshape(size, -1).transpose(0, 1)
+    cells = (keypoints + 0.5) / CELL - 0.5
+    x = cells[:, 0].clamp(min=0).minimum(cells.new_tensor(1.0) * (width - 1))
+    y = cells[:, 1].clamp(min=0).minimum(cells.new_tensor(1.0) * (height - 1))
+    left, top = x.long().clamp(max=width - 2), y.long().clamp(max=height - 2)
+    u, v = (x - left)[:, None], (y - top)[:, None]
+    first = top * width + left
+    upper = rows[first] * (1 - u) + rows[first + 1] * u
+    lower = rows[first + width] * (1 - u) + rows[first + width + 1] * u
+    return F.normalize(upper * (1 - v) + lower * v, dim=1, eps=1e-6)
