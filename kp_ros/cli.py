@@ -10,22 +10,22 @@ import typer
 import kp_ros
 
 #: Modules of kp_ros.commands, in the order of ``--help``. Each has ``register(app: typer.Typer) -> None``.
-COMMANDS: tuple[str, ...] = ()
+COMMANDS = ("run", "extract", "overlay")
 
 HELP = """Learned keypoints, descriptors and tracks for every camera frame.
 
 INPUT is a recording: a ROS 2 bag (folder, .mcap or .db3), a ROS 1 .bag, a video, or a folder of images.
 """
 
-EPILOG = """[bold]Examples[/bold]
+EPILOG = """**Examples**
 
-  kp_ros overlay drive.mcap --output drive.mp4      see what it tracks
+- See what it tracks: `kp_ros overlay drive.mcap -o drive.mp4`
 
-  kp_ros run drive.mcap --output keypoints.mcap     bag in, keypoints and tracks out
+- Bag in, keypoints out: `kp_ros run drive.mcap -o keypoints.mcap`
 
-  kp_ros replay images/ --rate 0.5 --loop           feed a live node, at half speed, for ever
+- Feed a live node: `kp_ros replay images/ --rate 0.5 --loop`
 
-Each command explains itself: kp_ros run --help
+Each command explains itself: `kp_ros run --help`
 """
 
 
@@ -42,7 +42,8 @@ def build() -> typer.Typer:
         help=HELP,
         epilog=EPILOG,
         no_args_is_help=True,
-        rich_markup_mode="rich",
+        add_completion=False,
+        rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -62,4 +63,4 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Entry point of the console script."""
-    build()()
+    build()(prog_name="kp_ros")

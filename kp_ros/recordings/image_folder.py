@@ -129,9 +129,9 @@ class ImageFolder:
             kind = COMPRESSED_FORMATS[file.suffix.lower()]
             return messages.compressed_image(file.read_bytes(), kind, stamp_ns, "camera")
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-        pixels = cv2.imread(str(file), flags)
-        encoding = None if pixels is None else ENCODINGS.get((pixels.dtype.name, pixels.ndim))
-        return None if encoding is None else messages.image(pixels, encoding, stamp_ns, "camera")
+        pixels: Any = cv2.imread(str(file), flags)
+        encoding = "" if pixels is None else ENCODINGS.get((pixels.dtype.name, pixels.ndim), "")
+        return messages.image(pixels, encoding, stamp_ns, "camera") if encoding else None
 
     def close(self) -> None:
         """See :class:`~kp_ros.recordings.recording.Recording`. Files are open only while they are read."""
