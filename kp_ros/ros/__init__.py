@@ -1,0 +1,1 @@
+"""Everything that imports rclpy: the node and what it needs."""

@@ -1,0 +1,293 @@
+"""The lifecycle node: images in; keypoints, tracks, features and diagnostics out."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+from copy import copy
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, runtime_checkable
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from kp_ros.detectors import load_detector
+from kp_ros.errors import UserError
+from kp_ros.frontend import Frontend
+from kp_ros.ros.camera_watch import CameraWatch
+from kp_ros.ros.diagnostics import NodeState, diagnose
+from kp_ros.ros.parameters import Settings, declare, refusal
+from kp_ros.ros.pipeline import Arrival, Pipeline
+from kp_ros.ros.publishers import Publishers, model_message
+from kp_ros.ros.statistics import Statistics
+from kp_ros.ros.topics import InputTopics, input_topics
+from kp_ros.ros.worker import NewestItemWorker
+from kp_ros.tracking import HybridTracker, load_tracker
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+@runtime_checkable
+class ThresholdDetector(Protocol):
+    """A detector whose score threshold may change between two images."""
+
+    score_threshold: float
+
+
+@dataclass(frozen=True)
+class Configured:
+    """What the node owns while it is inactive or active."""
+
+    frontend: Frontend
+    publishers: Publishers
+    topics: InputTopics
+
+
+@dataclass(frozen=True)
+class Active:
+    """What the node owns while it is active."""
+
+    statistics: Statistics
+    pipeline: Pipeline
+    worker: NewestItemWorker[Arrival]
+    inputs: list[Any] = field(default_factory=list)
+
+
+class KeypointNode(LifecycleNode):  # type: ignore[misc]
+    """Detects and follows keypoints in a camera's images.
+
+    ``configure`` loads the model and creates the publishers, ``activate`` subscribes and publishes, ``deactivate``
+    stops both, ``cleanup`` frees everything. A transition that fails leaves nothing behind and logs why.
+
+    :param arguments: for the node, as in :class:`rclpy.node.Node`.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__("keypoint_node", **arguments)
+        self.settings = declare(self)
+        self._configured: Configured | None = None
+        self._active: Active | None = None
+        self._lifecycle = "unconfigured"
+        self._problem = ""
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._diagnostics = self.create_publisher(
+            DiagnosticArray, "/diagnostics", 10, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+        )
+        # A steady clock: a simulation that stands still must not silence the diagnostics.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(self.settings.diagnostics_period, self._publish_diagnostics, clock=steady)
+
+    def autostart(self) -> None:
+        """Configure and activate, if the parameters say so."""
+        if self.settings.autostart and self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
+
+    def close(self) -> None:
+        """Stop and free everything, in whatever state the node is."""
+        self._stop()
+        self._free()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model and create the publishers."""
+        result = self._attempt("configure", self._configure, undo=self._free)
+        return self._enter("inactive", super().on_configure(state) if result == SUCCESS else result)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and publish."""
+        super().on_activate(state)
+        result = self._attempt("activate", self._start, undo=self._stop)
+        if result != SUCCESS:
+            super().on_deactivate(state)
+        return self._enter("active", result)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop subscribing and publishing; the model stays loaded, the tracks are forgotten."""
+        self._stop()
+        return self._enter("inactive", super().on_deactivate(state))
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything."""
+        self._free()
+        return self._enter("unconfigured", super().on_cleanup(state))
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and free everything, for good."""
+        self.close()
+        return self._enter("finalized", super().on_shutdown(state))
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything, so that the node can be configured again."""
+        self.close()
+        return self._enter("unconfigured", super().on_error(state))
+
+    def _enter(self, lifecycle: str, result: TransitionCallbackReturn) -> TransitionCallbackReturn:
+        if result == SUCCESS:
+            self._lifecycle = lifecycle
+        return result
+
+    def _attempt(self, transition: str, step: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
+        """Run a step that may fail, and say why it did: rclpy itself would swallow the exception."""
+        self._problem = ""
+        try:
+            step()
+        except (UserError, ValueError) as error:
+            self._problem = str(error)
+        except Exception as error:
+            self._problem = f"{type(error).__name__}: {error}"
+            self.get_logger().error(traceback.format_exc())
+        if not self._problem:
+            return SUCCESS
+        undo()
+        self.get_logger().error(f"cannot {transition}: {self._problem}")
+        return FAILURE
+
+    def _configure(self) -> None:
+        settings = self.settings
+        detector = load_detector(
+            settings.model or None,
+            backend=settings.backend,
+            max_keypoints=settings.max_keypoints,
+            score_threshold=settings.score_threshold,
+            threads=settings.threads or None,
+        )
+        with ExitStack() as undo:
+            undo.callback(detector.close)
+            frontend = Frontend(detector, load_tracker(max_tracks=settings.max_tracks))
+            topics = input_topics(self, settings.image_transport)
+            self._configured = Configured(frontend, Publishers.create(self), topics)
+            undo.pop_all()
+        info = detector.info
+        self.get_logger().info(
+            f"{info.name} ({info.backend}, {info.precision}) finds up to {info.max_keypoints} keypoints an image"
+        )
+
+    def _start(self) -> None:
+        configured = self._configured
+        assert configured is not None
+        statistics = Statistics()
+        pipeline = Pipeline(
+            configured.frontend,
+            CameraWatch(configured.topics.camera_info, self.settings.rectified),
+            configured.publishers,
+            statistics,
+            lambda: int(self.get_clock().now().nanoseconds),
+            self.get_logger(),
+        )
+        pipeline.tail_length = self.settings.debug_tail
+        worker = NewestItemWorker(pipeline.process, statistics.dropped)
+        self._active = Active(statistics, pipeline, worker)
+
+        def on_image(message: Image | CompressedImage) -> None:
+            statistics.received()
+            worker.submit(Arrival(message, time.perf_counter()))
+
+        def on_camera_info(message: CameraInfo) -> None:
+            pipeline.camera_watch.info = message
+
+        kind = Image if self.settings.image_transport == "raw" else CompressedImage
+        self._subscribe(CameraInfo, configured.topics.camera_info, on_camera_info)
+        self._subscribe(kind, configured.topics.image, on_image)
+        configured.publishers.model.publish(model_message(configured.frontend.detector.info))
+        self.get_logger().info(f"images from {configured.topics.image}, calibration from {pipeline.camera_watch.topic}")
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        # A copy: QoS overrides are written into the profile.
+        qos = copy(qos_profile_sensor_data)
+        options = QoSOverridingOptions.with_default_policies()
+        assert self._active is not None
+        self._active.inputs.append(self.create_subscription(kind, topic, callback, qos, qos_overriding_options=options))
+
+    def _stop(self) -> None:
+        active, self._active = self._active, None
+        if active is None:
+            return
+        for subscription in active.inputs:
+            self.destroy_subscription(subscription)
+        active.worker.stop()
+        if self._configured is not None:
+            self._configured.frontend.reset()
+
+    def _free(self) -> None:
+        configured, self._configured = self._configured, None
+        if configured is None:
+            return
+        configured.publishers.destroy(self)
+        configured.frontend.detector.close()
+
+    def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        changes = {parameter.name: parameter.value for parameter in parameters}
+        reason = refusal(changes, self.settings, self._configured is not None)
+        if reason:
+            return SetParametersResult(successful=False, reason=reason)
+        known = {name: value for name, value in changes.items() if name in Settings.__dataclass_fields__}
+        self.settings = replace(self.settings, **known)
+        self._apply_settings()
+        return SetParametersResult(successful=True)
+
+    def _apply_settings(self) -> None:
+        """Hand on what may change at any time. Each is one assignment, so the worker sees the old or the new."""
+        if self._configured is not None:
+            detector, tracker = self._configured.frontend.detector, self._configured.frontend.tracker
+            if isinstance(detector, ThresholdDetector):
+                detector.score_threshold = self.settings.score_threshold
+            if isinstance(tracker, HybridTracker):
+                tracker.options = replace(tracker.options, max_tracks=self.settings.max_tracks)
+        if self._active is not None:
+            self._active.pipeline.tail_length = self.settings.debug_tail
+
+    def _publish_diagnostics(self) -> None:
+        configured, active = self._configured, self._active
+        topics = configured.topics if configured else input_topics(self, self.settings.image_transport)
+        state = NodeState(
+            name=self.get_fully_qualified_name(),
+            lifecycle=self._lifecycle,
+            problem=self._problem,
+            settings=self.settings,
+            image_topic=topics.image,
+            image_publishers=self.count_publishers(topics.image),
+            camera_problem=active.pipeline.camera_watch.problem if active else "",
+            model=configured.frontend.detector.info if configured else None,
+            statistics=active.statistics.snapshot() if active else None,
+        )
+        message = DiagnosticArray(status=diagnose(state))
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node until Ctrl-C. Exit status 1 when its parameters make no sense."""
+    rclpy.init(args=arguments)
+    try:
+        node = KeypointNode()
+    except (ValueError, ParameterException) as error:
+        print(f"keypoint_node: {error}; correct it on the command line or in the parameter file", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        node.autostart()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

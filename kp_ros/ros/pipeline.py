@@ -1,0 +1,153 @@
+"""One image message in, keypoints and tracks published: what the worker does with each image."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import rclpy
+from numpy.typing import NDArray
+
+from kp_ros.camera import Camera
+from kp_ros.drawing import TrackTails, draw_tracks
+from kp_ros.frontend import FrameResult, Frontend
+from kp_ros.image_decoding import ImageError
+from kp_ros.point_cloud import pack_features, pack_keypoints, pack_tracks
+from kp_ros.ros.camera_watch import CameraWatch
+from kp_ros.ros.messages import decode, stamp_of, to_image, to_point_cloud2
+from kp_ros.ros.publishers import Publishers, wanted
+from kp_ros.ros.statistics import Statistics
+
+#: Seconds after the activation in which a missing CameraInfo is not yet worth a warning.
+CAMERA_INFO_PATIENCE = 1.0
+#: Seconds between two log lines of one kind.
+LOG_PERIOD = 5.0
+#: A stamp farther than this from now is of another clock, and its latency means nothing, seconds.
+SAME_CLOCK = 60.0
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An image message and when it came, by :func:`time.perf_counter`."""
+
+    message: Any
+    time: float
+
+
+class Pipeline:
+    """Decodes, runs the frontend, packs and publishes; counts and times; survives whatever an image holds.
+
+    :param now_ns: the node's clock, nanoseconds: the one that stamps are compared with.
+    :param logger: of the node.
+    :ivar tail_length: frames that tails reach back on ``~/debug_image``.
+    """
+
+    def __init__(
+        self,
+        frontend: Frontend,
+        camera_watch: CameraWatch,
+        publishers: Publishers,
+        statistics: Statistics,
+        now_ns: Callable[[], int],
+        logger: Any,
+    ) -> None:
+        self.camera_watch = camera_watch
+        self._frontend = frontend
+        self._publishers = publishers
+        self._statistics = statistics
+        self._now_ns = now_ns
+        self._logger = logger
+        self._started = time.monotonic()
+        self._last_stamp_ns: int | None = None
+        self._camera_problem = ""
+        self.tail_length = 15
+        self._tails: TrackTails | None = None
+
+    def process(self, arrival: Arrival) -> None:
+        """Process one image. An image that cannot be processed is counted and logged."""
+        try:
+            self._process(arrival)
+        except ImageError as error:
+            self._statistics.failed(str(error))
+            self._logger.error(f"image left out: {error}", throttle_duration_sec=LOG_PERIOD)
+        except Exception as error:  # whatever one image does, the next may be sound
+            if not rclpy.ok():
+                return  # Ctrl-C between two stages: there is nowhere left to publish
+            self._statistics.failed(f"{type(error).__name__}: {error}")
+            self._logger.error(f"image left out: {traceback.format_exc()}", throttle_duration_sec=LOG_PERIOD)
+
+    def _process(self, arrival: Arrival) -> None:
+        message = arrival.message
+        begun = time.perf_counter()
+        image = decode(message)
+        decoded = time.perf_counter()
+        height, width = image.shape
+        camera = self.camera_watch.camera_of_image(width, height)
+        self._say_camera_problem()
+        stamp_ns = stamp_of(message)
+        self._watch_stamp(stamp_ns)
+        result = self._frontend.process(image, stamp_ns, camera)
+        packing = self._publish(result, camera, message.header.frame_id)
+        seconds = {"wait": begun - arrival.time, "decode": decoded - begun, **result.seconds, **packing}
+        latency = (self._now_ns() - stamp_ns) * 1e-9
+        if abs(latency) < SAME_CLOCK:
+            seconds["stamp_to_publication"] = latency
+        self._statistics.published(result.features, result.tracks, seconds)
+        self._show(image, result, message.header.frame_id)
+
+    def _publish(self, result: FrameResult, camera: Camera | None, frame_id: str) -> dict[str, float]:
+        """Publish the topics that someone hears; seconds for packing and publishing."""
+        publishers, stamp_ns = self._publishers, result.stamp_ns
+        begun = time.perf_counter()
+        messages = []
+        if wanted(publishers.tracks):
+            cloud = pack_tracks(result.tracks, camera, stamp_ns, frame_id)
+            messages.append((publishers.tracks, to_point_cloud2(cloud)))
+        if wanted(publishers.features):
+            cloud = pack_features(result.tracks, camera, stamp_ns, frame_id)
+            messages.append((publishers.features, to_point_cloud2(cloud)))
+        if wanted(publishers.keypoints):
+            cloud = pack_keypoints(result.features, camera, stamp_ns, frame_id)
+            messages.append((publishers.keypoints, to_point_cloud2(cloud)))
+        packed = time.perf_counter()
+        for publisher, message in messages:
+            publisher.publish(message)
+        return {"pack": packed - begun, "publish": time.perf_counter() - packed}
+
+    def _show(self, image: NDArray[np.uint8], result: FrameResult, frame_id: str) -> None:
+        """Draw and publish ``~/debug_image`` if anyone looks; tails begin when someone does."""
+        if not wanted(self._publishers.debug_image):
+            self._tails = None
+            return
+        if self._tails is None or self._tails.length != self.tail_length:
+            self._tails = TrackTails(self.tail_length)
+        self._tails.update(result.tracks)
+        drawn = draw_tracks(image, result.tracks, self._tails)
+        self._publishers.debug_image.publish(to_image(drawn, result.stamp_ns, frame_id))
+
+    def _watch_stamp(self, stamp_ns: int) -> None:
+        last, self._last_stamp_ns = self._last_stamp_ns, stamp_ns
+        if last is None or stamp_ns > last:
+            return
+        self._statistics.time_jumped()
+        self._logger.warning(
+            f"the image's stamp went from {last * 1e-9:.6f} to {stamp_ns * 1e-9:.6f} s: the tracks begin anew. That is "
+            "right where a bag loops or a simulation restarts; else let one camera alone publish, with its stamps",
+            throttle_duration_sec=LOG_PERIOD,
+        )
+
+    def _say_camera_problem(self) -> None:
+        problem = self.camera_watch.problem
+        if problem == self._camera_problem:
+            return
+        if self.camera_watch.info is None and time.monotonic() - self._started < CAMERA_INFO_PATIENCE:
+            return
+        self._camera_problem = problem
+        if problem:
+            self._logger.warning(f"x y z of all points are NaN: {problem}")
+        else:
+            self._logger.info(f"calibration taken from {self.camera_watch.topic}")
