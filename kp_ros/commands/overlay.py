@@ -19,8 +19,8 @@ EPILOG = """**Examples**
 
 - `kp_ros overlay images/ -o frame.png --frame 42 --model orb`
 
-What to look for: points on corners and texture, and tails that run side by side. A tail that crosses its neighbours is a
-wrong match.
+What to look for: points on corners and texture, and tails that run side by side. A tail that crosses its neighbours
+is a wrong match.
 """
 
 

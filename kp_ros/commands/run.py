@@ -35,8 +35,11 @@ def register(app: typer.Typer) -> None:
         camera_info: CameraInfo = None,
         model: Model = None,
         max_keypoints: MaxKeypoints = 1024,
-        node: Annotated[str, typer.Option(help="The node's name in the topics written.")] = "/keypoints_node",
+        node: Annotated[str, typer.Option(help="The node's name in the topics written.")] = "/keypoint_node",
         images: Annotated[bool, typer.Option("--images", help="Copy the images and CameraInfo too.")] = False,
+        rectified: Annotated[
+            bool, typer.Option("--rectified", help="The images are rectified: P of CameraInfo describes them.")
+        ] = False,
         rate: Rate = 30.0,
     ) -> None:
         """Bag in, keypoints and tracks out, without ROS.
@@ -62,6 +65,7 @@ def register(app: typer.Typer) -> None:
                 output,
                 node=node,
                 keep_images=images,
+                rectified=rectified,
                 watch=watch(detector.info.name, recording.frame_count),
             )
         report(summary, "tracks")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kp_ros.detectors.base import Detector
 from kp_ros.features import Features, Tracks
 from kp_ros.frontend import Frontend
-from kp_ros.offline.interruption import Interruption
+from kp_ros.interruption import Interruption
 from kp_ros.offline.watching import Summary, Watch, unwatched
 from kp_ros.recordings import messages
 from kp_ros.recordings.decoding import Decoding

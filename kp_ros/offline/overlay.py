@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from kp_ros.drawing import TrackTails, draw_tracks
 from kp_ros.frontend import Frontend
-from kp_ros.offline.interruption import Interruption
+from kp_ros.interruption import Interruption
 from kp_ros.offline.watching import Summary, Watch, unwatched
 from kp_ros.recordings import messages
 from kp_ros.recordings.decoding import DecodedFrame, Decoding
@@ -24,7 +26,7 @@ from kp_ros.recordings.recording import Recording, RecordingError
 
 Image = NDArray[np.uint8]
 
-#: MPEG-4 plays everywhere but in browsers, VP9 there too but takes ten times longer to write. OpenCV's wheels have no H.264.
+#: MPEG-4 plays everywhere but in browsers; VP9 there too, but takes ten times longer. OpenCV's wheels have no H.264.
 CODECS = {".mp4": "mp4v", ".webm": "VP90"}
 #: Images smaller than this are drawn at twice their size, for lines thin enough.
 SMALL = 900
@@ -216,6 +218,5 @@ def measured_rate(recording: Recording, frames: int = 50, fallback: float = 30.0
     with suppress(StopIteration):
         while len(times) < frames:
             times.append(next(stream).recorded_ns)
-    intervals = np.diff(np.array(times, np.int64))
-    intervals = intervals[intervals > 0]
-    return float(np.clip(1e9 / np.median(intervals), 1, 240)) if len(intervals) else fallback
+    intervals = [after - before for before, after in itertools.pairwise(times) if after > before]
+    return min(max(1e9 / statistics.median(intervals), 1.0), 240.0) if intervals else fallback

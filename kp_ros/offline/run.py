@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from kp_ros.frontend import Frontend
-from kp_ros.offline.interruption import Interruption
+from kp_ros.interruption import Interruption
+from kp_ros.model_description import describe_model
 from kp_ros.offline.watching import Summary, Watch, unwatched
 from kp_ros.point_cloud import PointCloud, pack_features, pack_keypoints, pack_tracks
 from kp_ros.recordings import messages
@@ -15,6 +16,7 @@ from kp_ros.recordings.decoding import Decoding
 from kp_ros.recordings.mcap_writer import McapWriter
 from kp_ros.recordings.recording import Recording, RecordingError
 
+STRING = "std_msgs/msg/String"
 POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
 
 
@@ -23,20 +25,22 @@ def run(
     frontend: Frontend,
     output: Path,
     *,
-    node: str = "/keypoints_node",
+    node: str = "/keypoint_node",
     keep_images: bool = False,
+    rectified: bool = False,
     watch: Watch = unwatched,
 ) -> Summary:
-    """Write ``~/keypoints``, ``~/tracks`` and ``~/features`` of every frame to an MCAP file.
+    """Write ``~/model``, and ``~/keypoints``, ``~/tracks`` and ``~/features`` of every frame, to an MCAP file.
 
     :param node: what ``~`` stands for.
     :param keep_images: copy the images and their CameraInfo too, so that a viewer shows points on pictures.
+    :param rectified: the images are rectified: P of their CameraInfo describes them.
     :param watch: wraps the frames, e.g. in a progress bar.
     :raises RecordingError: no frame can be decoded.
     :raises OutputError: the output cannot be written; then nothing stays of it.
     """
     started, frames, points = time.perf_counter(), 0, 0
-    decoding = Decoding(recording)
+    decoding = Decoding(recording, rectified)
     with Interruption() as interruption, McapWriter(output) as bag:
         for decoded in watch(decoding.frames()):
             frame, camera = decoded.frame, decoded.camera
@@ -47,6 +51,10 @@ def run(
                 "tracks": pack_tracks(result.tracks, camera, stamp_ns, frame_id),
                 "features": pack_features(result.tracks, camera, stamp_ns, frame_id),
             }
+            if not frames:
+                bag.add_topic(f"{node}/model", STRING, latched=True)
+                description = describe_model(frontend.detector.info)
+                bag.write(f"{node}/model", messages.make(STRING, data=description), frame.recorded_ns)
             if keep_images:
                 bag.write(recording.topic, frame.message, frame.recorded_ns)
                 if frame.camera_info is not None:

@@ -34,10 +34,12 @@ class Decoding:
     """Decodes a recording's frames one by one and remembers what could not be used.
 
     :ivar recording: what is decoded.
+    :ivar rectified: the images are rectified: P of their CameraInfo describes them.
     :ivar skipped: frames that could not be decoded: name and reason.
     """
 
     recording: Recording
+    rectified: bool = False
     skipped: list[tuple[str, str]] = field(default_factory=list)
     _calibration_problem: str | None = None
 
@@ -55,7 +57,7 @@ class Decoding:
         if info is None:
             return None
         try:
-            return camera_of(info).resized(image.shape[1], image.shape[0])
+            return camera_of(info, self.rectified).resized(image.shape[1], image.shape[0])
         except CalibrationError as error:
             self._calibration_problem = f"keypoints get no rays (x y z are NaN): {error}"
             return None
@@ -86,9 +88,10 @@ def decode(message: Any) -> Grey:
     )
 
 
-def camera_of(info: Any) -> Camera:
+def camera_of(info: Any, rectified: bool = False) -> Camera:
     """The camera of rosbags' sensor_msgs/CameraInfo.
 
+    :param rectified: the images are rectified: P describes them.
     :raises CalibrationError: it is uncalibrated, or makes no camera.
     """
     return camera_from_info(
@@ -100,4 +103,5 @@ def camera_of(info: Any) -> Camera:
         p=info.p,
         binning=(info.binning_x, info.binning_y),
         roi=(info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height),
+        rectified=rectified,
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -13,8 +12,8 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import String
 
-from kp_ros import __version__
 from kp_ros.detectors.base import DetectorInfo
+from kp_ros.model_description import describe_model
 
 
 def output_qos() -> QoSProfile:
@@ -75,5 +74,5 @@ def wanted(publisher: Any) -> bool:
 
 
 def model_message(info: DetectorInfo) -> String:
-    """Describe the model for ``~/model``: a JSON object with the fields of DetectorInfo and ``kp_ros_version``."""
-    return String(data=json.dumps({**asdict(info), "kp_ros_version": __version__}))
+    """Describe the model for ``~/model``."""
+    return String(data=describe_model(info))
