@@ -25,7 +25,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["kp_ros", "kp_ros.*"]),
-    package_data={"kp_ros": ["py.typed"], "kp_ros.simulation": ["textures/*"]},
+    package_data={"kp_ros": ["py.typed"], "kp_ros.simulation": ["TEXTURES.md", "pictures/*.jpg"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/kp_ros"]),
         ("share/kp_ros", ["package.xml"]),
