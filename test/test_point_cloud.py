@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from kp_ros.camera import Camera
 from kp_ros.features import Features, Tracks
-from kp_ros.point_cloud import PointField, feature_dtype, pack_features, pack_keypoints, pack_tracks
+from kp_ros.offline.run import cloud_message
+from kp_ros.point_cloud import PointCloud, PointField, feature_dtype, pack_features, pack_keypoints, pack_tracks
+from kp_ros.recordings.messages import typestore
 
 CAMERA = Camera(640, 480, np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]]), np.zeros(0))
 RNG = np.random.default_rng(3)
@@ -112,3 +116,20 @@ def test_no_points_keep_the_layout_of_the_model(camera: Camera | None) -> None:
     assert (empty.width, empty.data.size) == (0, 0)
     assert empty.fields == full.fields
     assert empty.point_step == full.point_step == feature_dtype(64, "float32").itemsize
+
+
+@pytest.mark.parametrize("frame_id", ["", "a", "ab", "abc", "camera_optical_frame", "kamera_ö"])
+@pytest.mark.parametrize(
+    "cloud",
+    [
+        pack_keypoints(make_features(3), CAMERA, 1_700_000_000_123_456_789, ""),
+        pack_tracks(make_tracks(3), None, 0, ""),
+        pack_features(make_tracks(7), CAMERA, 5, ""),
+        pack_features(make_tracks(0), CAMERA, 5, ""),
+        pack_features(make_tracks(3, 32, np.uint8), CAMERA, 5, ""),
+    ],
+)
+def test_cdr_is_what_rosbags_writes(cloud: PointCloud, frame_id: str) -> None:
+    message = cloud_message(replace(cloud, frame_id=frame_id))
+    expected = bytes(typestore().serialize_cdr(message, message.__msgtype__))
+    assert replace(cloud, frame_id=frame_id).to_cdr() == expected

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from kp_ros.camera import Camera, camera_from_info
 from kp_ros.image_decoding import Grey, ImageError, UnknownEncodingError, decode_compressed, decode_image
-from kp_ros.point_cloud import PointCloud
 
 NANOSECONDS = 1_000_000_000
 
@@ -35,21 +34,6 @@ def byte_array(data: NDArray[np.uint8]) -> array[int]:
     result = array("B")
     result.frombytes(data.data)
     return result
-
-
-def to_point_cloud2(cloud: PointCloud) -> PointCloud2:
-    """Copy a cloud into its message."""
-    return PointCloud2(
-        header=make_header(cloud.stamp_ns, cloud.frame_id),
-        height=cloud.height,
-        width=cloud.width,
-        fields=[PointField(name=f.name, offset=f.offset, datatype=f.datatype, count=f.count) for f in cloud.fields],
-        is_bigendian=cloud.is_bigendian,
-        point_step=cloud.point_step,
-        row_step=cloud.row_step,
-        data=byte_array(cloud.data),
-        is_dense=cloud.is_dense,
-    )
 
 
 def to_image(pixels: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image:

@@ -18,7 +18,7 @@ from kp_ros.frontend import FrameResult, Frontend
 from kp_ros.image_decoding import ImageError
 from kp_ros.point_cloud import pack_features, pack_keypoints, pack_tracks
 from kp_ros.ros.camera_watch import CameraWatch
-from kp_ros.ros.messages import decode, stamp_of, to_image, to_point_cloud2
+from kp_ros.ros.messages import decode, stamp_of, to_image
 from kp_ros.ros.publishers import Publishers, wanted
 from kp_ros.ros.statistics import Statistics
 
@@ -106,13 +106,13 @@ class Pipeline:
         messages = []
         if wanted(publishers.tracks):
             cloud = pack_tracks(result.tracks, camera, stamp_ns, frame_id)
-            messages.append((publishers.tracks, to_point_cloud2(cloud)))
+            messages.append((publishers.tracks, cloud.to_cdr()))
         if wanted(publishers.features):
             cloud = pack_features(result.tracks, camera, stamp_ns, frame_id)
-            messages.append((publishers.features, to_point_cloud2(cloud)))
+            messages.append((publishers.features, cloud.to_cdr()))
         if wanted(publishers.keypoints):
             cloud = pack_keypoints(result.features, camera, stamp_ns, frame_id)
-            messages.append((publishers.keypoints, to_point_cloud2(cloud)))
+            messages.append((publishers.keypoints, cloud.to_cdr()))
         packed = time.perf_counter()
         for publisher, message in messages:
             publisher.publish(message)
