@@ -145,7 +145,9 @@ class Robot:
         client = self._clients.get(service)
         if client is None:
             client = self._clients[service] = self.node.create_client(kind, f"{NODE}/{service}")
-        self.wait_for(f"service {service}", client.service_is_ready)
+            self.wait_for(f"service {service}", client.service_is_ready)
+            # The service may answer into the void until it, too, has discovered its client.
+            self.spin(0.5)
         future = client.call_async(request)
         self.wait_for(f"answer of {service}", future.done)
         return future.result()
