@@ -28,6 +28,8 @@ Image = NDArray[np.uint8]
 
 #: MPEG-4 plays everywhere but in browsers; VP9 there too, but takes ten times longer. OpenCV's wheels have no H.264.
 CODECS = {".mp4": "mp4v", ".webm": "VP90"}
+#: A sheet's width to height, as near as its pictures allow, and the most pixels a side.
+SHEET_ASPECT, SHEET_SIDE = 1.6, 2560
 #: Images smaller than this are drawn at twice their size, for lines thin enough.
 SMALL = 900
 
@@ -182,19 +184,25 @@ def _pictures(frames: Iterator[DecodedFrame], frontend: Frontend, tail: int, tit
 
 
 def sheet(pictures: list[Image], gap: int = 8) -> Image:
-    """Pictures side by side and in rows, near a 3:2 whole, in reading order.
+    """Pictures side by side and in rows, in reading order.
 
     :param pictures: uint8 [H, W, 3] each; those of another size than the first are fitted into its size.
     :param gap: black pixels between them.
     """
     height, width = pictures[0].shape[:2]
-    columns = min(len(pictures), max(1, round(math.sqrt(len(pictures) * 1.5 * height / width))))
-    rows = math.ceil(len(pictures) / columns)
+    count = len(pictures)
+    columns = min(
+        range(1, count + 1), key=lambda n: abs(math.log(n * width / (math.ceil(count / n) * height) / SHEET_ASPECT))
+    )
+    rows = math.ceil(count / columns)
     whole = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), np.uint8)
     for index, picture in enumerate(pictures):
         top, left = index // columns * (height + gap), index % columns * (width + gap)
         whole[top : top + height, left : left + width] = fitted(picture, width, height)
-    return whole
+    shrink = SHEET_SIDE / max(whole.shape[:2])
+    if count == 1 or shrink >= 1:
+        return whole
+    return np.asarray(cv2.resize(whole, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def fitted(image: Image, width: int, height: int) -> Image:

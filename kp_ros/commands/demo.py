@@ -1,0 +1,248 @@
+"""``kp_ros demo``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kp_ros.commands.progress import progress_bar
+from kp_ros.commands.reporting import console, reported, say
+from kp_ros.errors import Interrupted, UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from kp_ros.recordings.recording import Recording
+    from kp_ros.ros.live_run import LiveRun
+    from kp_ros.simulation.drive_bag import Drive
+    from kp_ros.simulation.truth import TrackLengths
+
+    Image = NDArray[np.uint8]
+
+EPILOG = """**Examples**
+
+- `kp_ros demo`
+
+- `kp_ros demo --seconds 20 --seed 7 --output town7`
+
+- `kp_ros demo --model orb`
+
+- `kp_ros demo --photographs ~/Pictures`
+
+Afterwards: `kp_ros overlay demo_output/drive.mcap -o again.mp4`, or open drive.mcap in Foxglove.
+"""
+
+#: Frames of the picture.
+TILES = 4
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(epilog=EPILOG)
+    @reported
+    def demo(
+        output: Annotated[
+            Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for what it makes.")
+        ] = Path("demo_output"),
+        seconds: Annotated[float, typer.Option(help="How long to drive.", min=1.0, max=120.0)] = 10.0,
+        seed: Annotated[int, typer.Option(help="Another number, another town.", min=0)] = 1,
+        model: Annotated[
+            str | None,
+            typer.Option(
+                "--model",
+                "-m",
+                metavar="MODEL",
+                help="An exported .onnx file, a shipped model's name, or orb, sift or gftt.  [default: kp_base]",
+                show_default=False,
+            ),
+        ] = None,
+        photographs: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="DIR",
+                help="Hang these photographs in the town.  [default: our own]",
+                show_default=False,
+                exists=True,
+                file_okay=False,
+            ),
+        ] = None,
+    ) -> None:
+        """The whole way, with no robot: a drive through a rendered town, tracked by the live node.
+
+        The town is textured with photographs and known exactly. Its images are recorded as a bag and replayed in real
+        time over DDS to the real node in a process of its own. You get drive.mcap, overlay.mp4, overlay.png and
+        node.log, and the figures: rate, dropped frames, latency, and how long tracks live and stay true.
+
+        Needs ROS 2: a distribution that is sourced, or pip install "kp_ros[ros]". No GPU and no network.
+        """
+        try:
+            from kp_ros.ros.live_run import run_live
+        except ImportError as error:
+            raise UserError(
+                f"the demonstration needs ROS 2, and it is not here ({error}); source a distribution "
+                "(source /opt/ros/jazzy/setup.bash), or pip install 'kp_ros[ros]'"
+            ) from error
+        from kp_ros.detectors import load_detector
+        from kp_ros.recordings.opening import open_recording
+        from kp_ros.simulation import drive, load_textures, street
+        from kp_ros.simulation.drive_bag import IMAGE_TOPIC, Drive, demo_camera
+
+        # Before anything that takes time: a model that cannot be used.
+        title = _name_of(load_detector(model))
+        bag = output / "drive.mcap"
+        trajectory = drive(seconds=seconds)
+        with console.status("building a town"):
+            textures = load_textures(photographs.absolute() if photographs else None)
+            scene = Drive(street(trajectory, seed, textures), demo_camera(), trajectory)
+        _record(scene, bag)
+        recording = open_recording(bag, topic=IMAGE_TOPIC)
+        try:
+            parameters = {"model": model} if model else {}
+            with progress_bar() as bar:
+                task = bar.add_task("live node", total=len(trajectory))
+                run, summary = run_live(
+                    recording,
+                    trajectory.stamps_ns,
+                    parameters,
+                    output / "node.log",
+                    lambda frames: bar.update(task, completed=frames),
+                )
+            if summary.interrupted:
+                raise Interrupted(f"{bag} is whole")
+            if not run.answers:
+                raise UserError(f"the node answered none of {len(run.sent)} images; see {output / 'node.log'}")
+            lengths = _judge(scene, run)
+            _draw(recording, run, output, title)
+        finally:
+            recording.close()
+        _tell(run, lengths, title)
+        if summary.late_seconds > 0.1:
+            say(f"note: images were sent up to {summary.late_seconds:.1f} s late: this machine is busy", "yellow")
+        for name, what in (
+            ("overlay.mp4", "the drive with its tracks"),
+            ("overlay.png", "four moments of it"),
+            ("drive.mcap", "images, calibration and true motion; opens in Foxglove"),
+        ):
+            say(f"{output / name}  {what}", "green")
+
+
+def _name_of(detector: object) -> str:
+    from kp_ros.detectors.base import Detector
+
+    assert isinstance(detector, object)
+    loaded: Detector = detector  # type: ignore[assignment]
+    name = f"{loaded.info.name} ({loaded.info.backend}, {loaded.info.precision})"
+    loaded.close()
+    return name
+
+
+def _record(scene: Drive, bag: Path) -> None:
+    from kp_ros.simulation.drive_bag import record
+
+    frames = record(scene, bag)
+    with progress_bar() as bar:
+        for _ in bar.track(frames, total=len(scene.trajectory), description="rendering"):
+            pass
+
+
+def _judge(scene: Drive, run: LiveRun) -> TrackLengths:
+    """Compare every track with the truth."""
+    import numpy as np
+
+    from kp_ros.simulation import render_depth
+    from kp_ros.simulation.truth import TrackJudge
+
+    judge = TrackJudge(scene.camera)
+    poses = dict(zip(scene.trajectory.stamps_ns.tolist(), scene.trajectory.poses, strict=True))
+    with progress_bar() as bar:
+        for stamp in bar.track(sorted(run.answers), description="comparing with the truth"):
+            tracks = run.answers[stamp].tracks
+            keypoints = np.stack([tracks["u"], tracks["v"]], 1)
+            depth = render_depth(scene.world, scene.camera, poses[stamp])
+            judge.update(tracks["track_id"], keypoints, depth, poses[stamp])
+    return judge.lengths()
+
+
+def _draw(recording: Recording, run: LiveRun, output: Path, title: str) -> None:
+    """The overlay as a video, and a few of its frames as a picture."""
+    import cv2
+
+    from kp_ros.offline.overlay import VideoFile, measured_rate, sheet
+    from kp_ros.recordings.output import OutputFile
+
+    count = len(run.answers)
+    wanted = {(part + 1) * count // (TILES + 1) for part in range(TILES)}
+    tiles = []
+    with progress_bar() as bar, VideoFile(output / "overlay.mp4", measured_rate(recording)) as video:
+        pictures = _pictures(recording, run, title)
+        for index, picture in enumerate(bar.track(pictures, total=count, description="drawing")):
+            video.write(picture)
+            if index in wanted:
+                tiles.append(picture)
+    with OutputFile(output / "overlay.png") as temporary:
+        temporary.write_bytes(cv2.imencode(".png", sheet(tiles))[1].tobytes())
+
+
+def _pictures(recording: Recording, run: LiveRun, title: str) -> Iterator[Image]:
+    """Every image that the node answered, with the tracks that it published for it."""
+    import numpy as np
+
+    from kp_ros.drawing import TrackTails, draw_tracks
+    from kp_ros.features import Tracks
+    from kp_ros.recordings.decoding import decode
+    from kp_ros.recordings.messages import stamp_of
+
+    tails = TrackTails(20)
+    for frame in recording.frames():
+        answer = run.answers.get(stamp_of(frame.message))
+        if answer is None:
+            continue
+        points = answer.tracks
+        tracks = Tracks(
+            points["track_id"],
+            points["age"],
+            np.stack([points["u"], points["v"]], 1),
+            np.stack([points["vx"], points["vy"]], 1),
+            points["score"],
+            np.zeros((len(points), 0), np.float32),
+        )
+        tails.update(tracks)
+        yield draw_tracks(decode(frame.message), tracks, tails, scale=2, title=title)
+
+
+def _tell(run: LiveRun, lengths: TrackLengths, title: str) -> None:
+    """The figures as a table, on standard output."""
+    import numpy as np
+    from rich.console import Console
+    from rich.table import Table
+
+    sent, answered = sorted(run.sent.values()), len(run.answers)
+    p50, p95 = np.percentile(run.latencies, [50, 95])
+    table = Table(title=f"{title}, live over DDS", title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+
+    def row(name: str, value: str, meaning: str) -> None:
+        table.add_row(name, value, meaning)
+
+    row("images sent", f"{len(sent)}", f"640 x 480, {(len(sent) - 1) / (sent[-1] - sent[0]):.1f} a second")
+    row("answers", f"{run.rate:.1f} Hz", "on ~/tracks")
+    row("dropped", f"{run.dropped} ({run.dropped / len(sent):.1%})", "images without an answer")
+    row("latency p50", f"{p50:.1f} ms", "from the image sent to its tracks received")
+    row("latency p95", f"{p95:.1f} ms", "")
+    speed = run.diagnostics.get("speed", {})
+    for stage in ("detect", "track"):
+        if f"{stage} p50 (ms)" in speed:
+            row(f"{stage} p50", f"{speed[f'{stage} p50 (ms)']} ms", "of that, by the node's own clock")
+    row("keypoints", f"{np.mean(list(run.keypoints.values())):.0f}", "an image")
+    tracks = np.mean([len(answer.tracks) for answer in run.answers.values()]) if answered else 0
+    row("tracks", f"{tracks:.0f}", "an image")
+    row("mean track length", f"{lengths.lengths.mean():.1f}", "frames, tracks of 2 frames or more")
+    row("of it verified", f"{lengths.verified.mean():.1f}", "frames within 3 pixels of the true place")
+    Console().print(table)

@@ -1,0 +1,128 @@
+"""``kp_ros replay`` in its own process, heard over DDS."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from conftest import Camera
+from robot import FRAME_ID, Robot, environment, stamp_of
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from test_run_equals_live import record
+
+StartReplay = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start_replay(domain: int) -> Iterator[StartReplay]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", "from kp_ros.cli import main; main()", "replay", *map(str, arguments)]
+        process = subprocess.Popen(
+            command, env={**environment(domain), "COLUMNS": "200"}, stderr=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def listen(robot: Robot, kind: type, topic: str) -> list[tuple[float, Any]]:
+    """Messages of a topic and when they came."""
+    heard: list[tuple[float, Any]] = []
+    robot.node.create_subscription(kind, topic, lambda message: heard.append((time.monotonic(), message)), 50)
+    return heard
+
+
+def finish(robot: Robot, process: subprocess.Popen[str]) -> str:
+    robot.wait_for("end of the replay", lambda: process.poll() is not None, 30.0)
+    robot.spin(0.3)
+    return process.communicate()[1]
+
+
+def test_bag_with_recorded_timing(robot: Robot, camera: Camera, start_replay: StartReplay, tmp_path: Path) -> None:
+    record(camera, tmp_path / "drive.mcap")
+    images, infos = listen(robot, Image, "/image"), listen(robot, CameraInfo, "/camera_info")
+    process = start_replay(tmp_path / "drive.mcap", "--rate", 0.5)
+    said = finish(robot, process)
+    assert process.returncode == 0, said
+    assert f"published {len(camera.images)} frames" in said
+    assert [stamp_of(image) for _, image in images] == [camera.stamp(i) for i in range(len(camera.images))]
+    for (_, message), image in zip(images, camera.images, strict=True):
+        assert (message.encoding, message.header.frame_id) == ("mono8", FRAME_ID)
+        np.testing.assert_array_equal(np.frombuffer(message.data, np.uint8).reshape(image.shape), image)
+    took = images[-1][0] - images[0][0]
+    assert took == pytest.approx((len(images) - 1) * 0.0333 / 0.5, abs=0.15)
+    # The first one ahead of the images, then one with each.
+    assert len(infos) == len(images) + 1
+    assert infos[0][0] < images[0][0]
+    np.testing.assert_array_equal(infos[-1][1].k, camera.info.k)
+
+
+def test_loop_jumps_back_or_goes_on(robot: Robot, camera: Camera, start_replay: StartReplay, tmp_path: Path) -> None:
+    record(camera, tmp_path / "drive.mcap")
+    count = len(camera.images)
+    for stamps in ("recorded", "continuous"):
+        images = listen(robot, Image, f"/again_{stamps}")
+        arguments = ("--loop", "--rate", 2, "--stamps", stamps, "--as", f"/again_{stamps}")
+        process = start_replay(tmp_path / "drive.mcap", *arguments)
+        robot.wait_for("second round", lambda heard=images: len(heard) > count + 3, 20.0)  # type: ignore[misc]
+        process.send_signal(signal.SIGINT)
+        said = finish(robot, process)
+        assert process.returncode == 130, said
+        assert "interrupted: published" in said
+        assert "Traceback" not in said
+        steps = np.diff(np.array([stamp_of(message) for _, message in images]))
+        if stamps == "recorded":
+            assert np.flatnonzero(steps < 0)[0] == count - 1
+        else:
+            np.testing.assert_allclose(steps, camera.stamp(1) - camera.stamp(0), atol=2)
+
+
+def test_folder_raw_as_a_node_expects_it_or_as_recorded(
+    robot: Robot, camera: Camera, start_replay: StartReplay, tmp_path: Path
+) -> None:
+    for index in range(3):
+        cv2.imwrite(str(tmp_path / f"{index}.jpg"), camera.images[index])
+    raw = listen(robot, Image, "/camera/image_raw")
+    said = finish(robot, start_replay(tmp_path))
+    assert [message.encoding for _, message in raw] == ["mono8"] * 3, said
+    decoded = cv2.imread(str(tmp_path / "1.jpg"), cv2.IMREAD_GRAYSCALE)
+    np.testing.assert_array_equal(np.frombuffer(raw[1][1].data, np.uint8), decoded.ravel())
+
+    compressed = listen(robot, CompressedImage, "/camera/image_raw/compressed")
+    finish(robot, start_replay(tmp_path, "--transport", "recorded"))
+    assert [bytes(message.data) for _, message in compressed] == [
+        (tmp_path / f"{index}.jpg").read_bytes() for index in range(3)
+    ]
+
+
+def test_stamps_of_now(robot: Robot, camera: Camera, start_replay: StartReplay, tmp_path: Path) -> None:
+    record(camera, tmp_path / "drive.mcap")
+    images, infos = listen(robot, Image, "/image"), listen(robot, CameraInfo, "/camera_info")
+    began = time.time_ns()
+    finish(robot, start_replay(tmp_path / "drive.mcap", "--stamps", "now"))
+    stamps = [stamp_of(message) for _, message in images]
+    assert all(began < stamp < time.time_ns() for stamp in stamps)
+    # Those of an image and its calibration agree, which image_transport's subscribers rely on.
+    assert [stamp_of(message) for _, message in infos][1:] == stamps
+
+
+def test_real_fisheye_bag_of_ros_1(robot: Robot, start_replay: StartReplay, shared_data: Path) -> None:
+    images = listen(robot, Image, "/camera/fisheye1/image_raw")
+    bag = shared_data / "bags" / "t265_trimmed_locoffice.bag"
+    said = finish(robot, start_replay(bag, "--topic", "/camera/fisheye1/image_raw"))
+    assert [(message.width, message.height) for _, message in images] == [(848, 800)] * 3, said
+    assert images[0][1].header.frame_id == "camera_fisheye1_optical_frame"
