@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from moving_picture import FRAMES, PERIOD_NS, START_NS
 
 from kp_ros.camera import Camera
 from kp_ros.detectors import load_detector
@@ -12,10 +13,6 @@ from kp_ros.frontend import Frontend
 from kp_ros.recordings import messages
 from kp_ros.recordings.mcap_writer import McapWriter
 from kp_ros.tracking import load_tracker
-
-FRAMES, PERIOD_NS, START_NS = 10, 33_333_333, 1_700_000_000_000_000_000
-#: How far the picture moves from frame to frame, pixels.
-MOTION = np.array([-3.0, -1.0])
 
 
 @pytest.fixture

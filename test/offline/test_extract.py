@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FRAMES, MOTION, PERIOD_NS, START_NS
+from moving_picture import FRAMES, MOTION, PERIOD_NS, START_NS
 
 from kp_ros.detectors import load_detector
 from kp_ros.offline.extract import extract

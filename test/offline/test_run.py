@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FRAMES, PERIOD_NS, START_NS
+from moving_picture import FRAMES, PERIOD_NS, START_NS
 from rosbags.highlevel import AnyReader
 
 from kp_ros.frontend import Frontend

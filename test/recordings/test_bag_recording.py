@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FRAMES, IMAGE_TOPIC, INFO_TOPIC, PERIOD_NS, Drive, WriteBag
+from drives import FRAMES, IMAGE_TOPIC, INFO_TOPIC, PERIOD_NS, Drive, WriteBag
 from rosbags.rosbag2 import StoragePlugin
 
 from kp_ros.recordings import messages

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import Drive
+from drives import Drive
 
 from kp_ros.recordings import messages
 from kp_ros.recordings.decoding import Decoding, camera_of, decode

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FRAMES, IMAGE_TOPIC, INFO_TOPIC, Drive, WriteBag
+from drives import FRAMES, IMAGE_TOPIC, INFO_TOPIC, Drive, WriteBag
 from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Qos, QosDurability

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import FRAMES, Drive
+from drives import FRAMES, Drive
 
 from kp_ros.recordings.decoding import decode
 from kp_ros.recordings.opening import open_recording
