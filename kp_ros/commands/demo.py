@@ -93,7 +93,9 @@ def register(app: typer.Typer) -> None:
         from kp_ros.simulation.drive_bag import IMAGE_TOPIC, Drive, demo_camera
 
         # Before anything that takes time: a model that cannot be used.
-        title = _name_of(load_detector(model))
+        detector = load_detector(model)
+        title = f"{detector.info.name} ({detector.info.backend}, {detector.info.precision})"
+        detector.close()
         bag = output / "drive.mcap"
         trajectory = drive(seconds=seconds)
         with console.status("building a town"):
@@ -129,16 +131,6 @@ def register(app: typer.Typer) -> None:
             ("drive.mcap", "images, calibration and true motion; opens in Foxglove"),
         ):
             say(f"{output / name}  {what}", "green")
-
-
-def _name_of(detector: object) -> str:
-    from kp_ros.detectors.base import Detector
-
-    assert isinstance(detector, object)
-    loaded: Detector = detector  # type: ignore[assignment]
-    name = f"{loaded.info.name} ({loaded.info.backend}, {loaded.info.precision})"
-    loaded.close()
-    return name
 
 
 def _record(scene: Drive, bag: Path) -> None:

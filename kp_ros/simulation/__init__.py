@@ -7,7 +7,7 @@ camera frame: x right, y down, z forward; pixels as everywhere in kp_ros.
 """
 
 from kp_ros.simulation.imaging import Imaging, photograph
-from kp_ros.simulation.rendering import RenderedFrame, render
+from kp_ros.simulation.rendering import RenderedFrame, render, render_depth
 from kp_ros.simulation.scenes import room, street
 from kp_ros.simulation.textures import Textures, load_textures
 from kp_ros.simulation.trajectory import Trajectory, drive, orbit
@@ -25,6 +25,7 @@ __all__ = [
     "orbit",
     "photograph",
     "render",
+    "render_depth",
     "room",
     "street",
 ]

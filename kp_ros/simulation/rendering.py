@@ -84,12 +84,8 @@ def render(world: World, camera: Camera, pose: Matrix) -> RenderedFrame:
     :param pose: float64 [4, 4], camera to world.
     :raises ValueError: the camera has a distorting lens.
     """
-    if camera.distortion.any():
-        raise ValueError("the renderer draws pinhole cameras only: give a camera without distortion")
     planes = _planes(world, camera, pose)
-    _, nearness = _visible(planes, camera.width, camera.height, 1)
-    with np.errstate(divide="ignore"):
-        depth = np.asarray(1 / nearness, np.float32)
+    depth = _depth(planes, camera)
     seen, nearness = _visible(planes, camera.width, camera.height, SAMPLES)
     image = _colours(world, planes, seen, nearness)
     if world.haze:
@@ -98,8 +94,21 @@ def render(world: World, camera: Camera, pose: Matrix) -> RenderedFrame:
     return RenderedFrame(image, depth, pose)
 
 
+def render_depth(world: World, camera: Camera, pose: Matrix) -> NDArray[np.float32]:
+    """The depth alone, float32 [H, W] metres, as :func:`render` gives it; ten times faster."""
+    return _depth(_planes(world, camera, pose), camera)
+
+
+def _depth(planes: list[_Plane], camera: Camera) -> NDArray[np.float32]:
+    _, nearness = _visible(planes, camera.width, camera.height, 1)
+    with np.errstate(divide="ignore"):
+        return np.asarray(1 / nearness, np.float32)
+
+
 def _planes(world: World, camera: Camera, pose: Matrix) -> list[_Plane]:
     """The surfaces that face the camera and reach into its view, nearest first."""
+    if camera.distortion.any():
+        raise ValueError("the renderer draws pinhole cameras only: give a camera without distortion")
     shapes = world.geometry
     rotation, eye = pose[:3, :3], pose[:3, 3]
     facing = np.flatnonzero(np.einsum("ij,ij->i", shapes.normal, eye - shapes.corner) > 0)
