@@ -32,7 +32,7 @@ class NewestItemWorker(Generic[Item]):
         """Hand in an item; returns at once."""
         with self._condition:
             drops = bool(self._waiting)
-            self._waiting[:] = [item]
+            self._waiting = [item]
             self._condition.notify()
         if drops:
             self._dropped()
@@ -45,10 +45,15 @@ class NewestItemWorker(Generic[Item]):
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            with self._condition:
-                self._condition.wait_for(lambda: self._stopping or self._waiting)
-                if self._stopping:
-                    return
-                item = self._waiting.pop()
-            self._work(item)
+        # The item is never bound to a name here: an image would stay in memory until the next one comes.
+        while taken := self._take():
+            self._work(taken.pop())
+
+    def _take(self) -> list[Item]:
+        """Wait for an item; a list that holds it, or an empty one at the end."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._stopping or self._waiting)
+            if self._stopping:
+                return []
+            taken, self._waiting = self._waiting, []
+            return taken
