@@ -178,7 +178,8 @@ def pretrain(config: PretrainConfig, folder: Path) -> int:
     dataset = HomographyPairs(
         photographs, config.homography, config.appearance, config.batch_size, config.steps, config.seed
     )
-    module = Pretraining(KeypointNetwork()).to(memory_format=torch.channels_last)
+    module = Pretraining(KeypointNetwork())
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out of its stubs
     schedule = Schedule(
         config.steps,
         config.learning_rate,

@@ -132,6 +132,8 @@ def train(
         num_workers=loader_processes,
         prefetch_factor=4 if loader_processes else None,
         worker_init_fn=_ignore_signals,
+        # Its own generator: taking a seed from the global one would make a resumed run differ from an unbroken one.
+        generator=torch.Generator(),
     )
     step = start
     module.train()

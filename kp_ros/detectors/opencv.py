@@ -45,12 +45,12 @@ class OpenCvDetector:
 
 
 def _orb(count: int) -> Callable[[NDArray[np.uint8]], Features]:
-    detector = cv2.ORB_create(count)
+    detector = cv2.ORB.create(count)
     return lambda image: _described(detector, image, np.zeros((0, 32), np.uint8))
 
 
 def _sift(count: int) -> Callable[[NDArray[np.uint8]], Features]:
-    detector = cv2.SIFT_create(count)
+    detector = cv2.SIFT.create(count)
 
     def detect(image: NDArray[np.uint8]) -> Features:
         features = _described(detector, image, np.zeros((0, 128), np.float32))
@@ -66,7 +66,7 @@ def _described(detector: Any, image: NDArray[np.uint8], none: NDArray[Any]) -> F
     if not points:
         return Features(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), none)
     scores = np.array([point.response for point in points], np.float32)
-    return Features(cv2.KeyPoint_convert(points).astype(np.float32), scores, descriptors)
+    return Features(np.asarray(cv2.KeyPoint.convert(points), np.float32), scores, descriptors)
 
 
 def _gftt(count: int) -> Callable[[NDArray[np.uint8]], Features]:

@@ -43,7 +43,7 @@ def motion_kernel(length: int, angle: float) -> NDArray[np.float32]:
     half = length // 2
     for t in np.linspace(-half, half, 4 * length):
         kernel[round(half + t * np.sin(angle)), round(half + t * np.cos(angle))] = 1.0
-    return kernel / kernel.sum()
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def change_appearance(
@@ -71,4 +71,4 @@ def change_appearance(
         quality = int(rng.integers(30, 95))
         _, encoded = cv2.imencode(".jpg", changed, [cv2.IMWRITE_JPEG_QUALITY, quality])
         changed = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
-    return changed
+    return np.asarray(changed, np.uint8)

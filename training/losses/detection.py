@@ -18,6 +18,9 @@ from torch import Tensor
 from training.geometry import inside, warp_map, warp_points
 from training.networks.keypoint_network import CELL
 
+#: Points of less than this share of the strongest response are no labels: flat regions hold none.
+WEAKEST = 0.1
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -51,7 +54,7 @@ def corner_response(image: Tensor) -> Tensor:
     smooth = gaussian_blur(image.float(), 1.0)
     dx = F.pad(smooth[..., 2:] - smooth[..., :-2], (1, 1))
     dy = F.pad(smooth[..., 2:, :] - smooth[..., :-2, :], (0, 0, 1, 1))
-    xx, yy, xy = gaussian_blur(torch.cat([dx * dx, dy * dy, dx * dy], 1), 1.5).split(1, 1)
+    xx, yy, xy = gaussian_blur(torch.cat([dx * dx, dy * dy, dx * dy], 1), 1.5).chunk(3, 1)
     smaller = 0.5 * (xx + yy - ((xx - yy).square() + 4 * xy.square()).sqrt())
     return smaller.clamp(min=0).pow(0.25)
 
@@ -122,7 +125,7 @@ def propose_labels(
     # The budget follows the overlap: a small overlap must not be filled with weak points.
     budget = density * overlap.flatten(1).sum(1)
     rank = torch.arange(count, device=index.device)
-    valid = (values > 0.02) & (rank < budget[:, None]) & inside(warped, height, width, 1.0)
+    valid = (values > WEAKEST) & (rank < budget[:, None]) & inside(warped, height, width, 1.0)
     return Labels(points, warped, valid)
 
 

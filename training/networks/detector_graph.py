@@ -24,6 +24,10 @@ class DetectorGraph(nn.Module):
     :param border: pixels at the image's edge without keypoints, at least 2.
     """
 
+    offset_x: Tensor
+    offset_y: Tensor
+    offsets: Tensor
+
     def __init__(self, network: KeypointNetwork, max_keypoints: int = 1024, radius: int = 3, border: int = 4) -> None:
         super().__init__()
         if border < 2:

@@ -3,10 +3,12 @@
 The shape of the heads is SuperPoint's (DeTone et al., CVPR Workshops 2018): the score head gives 64 channels at 1/8
 resolution, one for each pixel of the 8 x 8 cell, so that no full-resolution convolution is needed. Instead of a 65th
 "no keypoint" channel, that class has the constant logit 0, so a pixel's logit means the same everywhere in the image.
-Fine positions reach the score head through pixel-unshuffled features of the first two stages.
+Fine positions reach the score head through projected blocks of the first two stages' features.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -25,9 +27,9 @@ def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     )
 
 
-def projection(inputs: int, outputs: int) -> nn.Sequential:
-    """1 x 1 convolution and batch normalisation."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+def projection(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """Linear map of each ``stride`` x ``stride`` block of pixels to one, and batch normalisation."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, stride, stride, bias=False), nn.BatchNorm2d(outputs))
 
 
 class KeypointNetwork(nn.Module):
@@ -54,14 +56,14 @@ class KeypointNetwork(nn.Module):
         self.from_stride32 = projection(coarsest, eighth)
         self.fuse = convolution(eighth, eighth)
         self.describe = nn.Sequential(convolution(eighth, eighth), nn.Conv2d(eighth, descriptor_size, 1))
-        self.fine_stride2 = projection(half * 16, eighth)
-        self.fine_stride4 = projection(quarter * 4, eighth)
+        # Kernel and stride r: a pixel-unshuffle by r and a 1 x 1 convolution in one, without the transposes.
+        self.fine_stride2 = projection(half, eighth, 4)
+        self.fine_stride4 = projection(quarter, eighth, 2)
         self.fine_stride8 = projection(eighth, eighth)
-        self.score = nn.Sequential(
-            nn.ReLU(inplace=True), convolution(eighth, eighth), nn.Conv2d(eighth, CELL * CELL, 1)
-        )
+        pixels = nn.Conv2d(eighth, CELL * CELL, 1)
         # Most pixels hold no keypoint: starting near that spares the first hundreds of steps.
-        nn.init.constant_(self.score[-1].bias, -5.0)
+        nn.init.constant_(cast(Tensor, pixels.bias), -5.0)
+        self.score = nn.Sequential(nn.ReLU(inplace=True), convolution(eighth, eighth), pixels)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """:param image: float [B, 1, H, W] in 0..255, H and W multiples of 32.
@@ -76,7 +78,7 @@ class KeypointNetwork(nn.Module):
         coarsest = self.stride32(sixteenth)
         trunk = eighth + F.interpolate(self.from_stride16(sixteenth), scale_factor=2.0, mode="nearest")
         trunk = self.fuse(trunk + F.interpolate(self.from_stride32(coarsest), scale_factor=4.0, mode="nearest"))
-        fine = self.fine_stride2(F.pixel_unshuffle(half, 4)) + self.fine_stride4(F.pixel_unshuffle(quarter, 2))
+        fine = self.fine_stride2(half) + self.fine_stride4(quarter)
         return self.score(fine + self.fine_stride8(trunk)), self.describe(trunk)
 
 
