@@ -6,7 +6,6 @@ surface run side by side when tracking is right, and a wrong match shows at once
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +23,10 @@ GRADIENT = np.array([(255, 176, 66), (190, 214, 60), (60, 220, 160), (40, 200, 2
 OLD = 60
 #: Colours are drawn in so many steps, each in one call of OpenCV.
 STEPS = 16
+#: A tail is drawn no longer than this share of the image's width: in fast motion, tails would hide the image.
+REACH = 0.12
+#: Opacity of a tail's parts, from its end to its point, and the line segments of each part.
+FADES, TAIL_STEPS = (0.22, 0.42, 0.62, 0.9), 4
 #: Fractional bits of the coordinates that OpenCV draws at.
 SHIFT = 4
 
@@ -36,21 +39,26 @@ class TrackTails:
 
     def __init__(self, length: int = 15) -> None:
         self.length = length
-        self._tails: dict[int, deque[tuple[float, float]]] = {}
+        self._ids = np.zeros(0, np.int64)
+        self._history = np.zeros((0, length + 1, 2), np.float32)
 
     def update(self, tracks: Tracks) -> None:
         """Take in one more frame. Tracks that are not in it are forgotten."""
-        previous, self._tails = self._tails, {}
-        for track_id, (x, y) in zip(tracks.track_id.tolist(), tracks.keypoints.tolist(), strict=True):
-            tail = previous.get(track_id)
-            if tail is None:
-                tail = deque(maxlen=self.length + 1)
-            tail.append((x, y))
-            self._tails[track_id] = tail
+        history = np.repeat(tracks.keypoints[:, None], self.length + 1, axis=1)
+        ids = tracks.track_id.astype(np.int64)
+        _, now, before = np.intersect1d(ids, self._ids, assume_unique=True, return_indices=True)
+        history[now, :-1] = self._history[before, 1:]
+        self._ids, self._history = ids, history
 
-    def of(self, track_id: int) -> Float32:
-        """float32 [n, 2], pixels, oldest first; the last is where the track is now."""
-        return np.array(self._tails.get(track_id, ()), np.float32).reshape(-1, 2)
+    def history(self, track_id: NDArray[np.uint32]) -> Float32:
+        """Where tracks were, oldest first, now last.
+
+        :param track_id: uint32 [N], of tracks that were in the last frame.
+        :returns: float32 [N, length + 1, 2], pixels; before a track began it stands where it began.
+        """
+        order = np.argsort(self._ids)
+        rows = order[np.searchsorted(self._ids, track_id.astype(np.int64), sorter=order)]
+        return np.asarray(self._history[rows], np.float32)
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ def draw_tracks(
     unit = max(1.0, min(canvas.shape[:2]) / 480)
     steps = _steps(tracks.age)
     if tails is not None and len(tracks):
-        _draw_tails(canvas, tracks, tails, steps, scale, unit)
+        _draw_tails(canvas, tails.history(tracks.track_id), steps, scale, unit)
     _draw_points(canvas, tracks, steps, scale, unit)
     _draw_legend(canvas, tracks, title, unit)
     return canvas
@@ -113,9 +121,12 @@ def _steps(age: NDArray[np.uint32]) -> NDArray[np.int64]:
     return np.asarray(np.rint(_position(age) * (STEPS - 1)), np.int64)
 
 
-def _step_colour(step: int) -> tuple[int, ...]:
-    age = 1 + (step / (STEPS - 1)) ** 2 * (OLD - 1)
-    return tuple(int(value) for value in colour_of(np.array([age]))[0])
+def _step_colours() -> tuple[tuple[int, ...], ...]:
+    ages = 1 + np.linspace(0, 1, STEPS) ** 2 * (OLD - 1)
+    return tuple(tuple(int(value) for value in colour) for colour in colour_of(ages))
+
+
+STEP_COLOURS = _step_colours()
 
 
 def _fixed_point(points: Float32, scale: int) -> NDArray[np.int32]:
@@ -123,27 +134,38 @@ def _fixed_point(points: Float32, scale: int) -> NDArray[np.int32]:
     return np.asarray(np.rint(((points + 0.5) * scale - 0.5) * (1 << SHIFT)), np.int32)
 
 
-def _draw_tails(
-    canvas: Image, tracks: Tracks, tails: TrackTails, steps: NDArray[np.int64], scale: int, unit: float
-) -> None:
+def _draw_tails(canvas: Image, history: Float32, steps: NDArray[np.int64], scale: int, unit: float) -> None:
     layer = _Layer(canvas.copy(), np.zeros(canvas.shape[:2], np.uint8))
-    lines = [_fixed_point(tails.of(int(track_id)), scale) for track_id in tracks.track_id]
+    reach = REACH * canvas.shape[1] / scale
+    lines = _fixed_point(_resampled(history, reach, len(FADES) * TAIL_STEPS), scale)
+    moving = np.abs(lines - lines[:, -1:]).max(axis=(1, 2)) > 1 << SHIFT
     # From the faint far end to the bright near one, so that near parts lie on top.
-    fades = ((1.0, 0.66, 0.30), (0.70, 0.33, 0.55), (0.36, 0.0, 0.90))
-    for begin, end, opacity in fades:
+    for part, opacity in enumerate(FADES):
+        piece = slice(part * TAIL_STEPS, (part + 1) * TAIL_STEPS + 1)
         for step in range(STEPS):
-            parts = [_part(lines[index], tails.length, begin, end) for index in np.flatnonzero(steps == step)]
-            parts = [part for part in parts if len(part) > 1]
-            if parts:
-                layer.polylines(parts, _step_colour(step), round(255 * opacity), max(1, round(1.2 * unit)))
+            chosen = list(lines[moving & (steps == step), piece])
+            if chosen:
+                layer.polylines(chosen, STEP_COLOURS[step], round(255 * opacity), max(1, round(1.1 * unit)))
     cover = layer.cover.astype(np.float32) / 255
     cv2.blendLinear(layer.colours, canvas, cover, 1 - cover, canvas)
 
 
-def _part(line: NDArray[np.int32], length: int, begin: float, end: float) -> NDArray[np.int32]:
-    """The part of a tail between two fractions of its full length, counted back from now."""
-    last = len(line) - 1
-    return line[max(0, last - round(begin * length)) : last - round(end * length) + 1]
+def _resampled(history: Float32, reach: float, count: int) -> Float32:
+    """The newest part of each path, at equal distances.
+
+    :param history: float32 [N, L, 2], newest last.
+    :param reach: length of the part, or of the whole path where that is shorter, pixels.
+    :returns: float32 [N, count + 1, 2], newest last.
+    """
+    back = history[:, ::-1].astype(np.float64)
+    lengths = np.linalg.norm(np.diff(back, axis=1), axis=2)
+    travelled = np.concatenate([np.zeros((len(back), 1)), np.cumsum(lengths, axis=1)], axis=1)
+    wanted = np.minimum(travelled[:, -1:], reach) * np.linspace(1, 0, count + 1)
+    segment = (travelled[:, None, 1:] < wanted[:, :, None]).sum(axis=2).clip(0, lengths.shape[1] - 1)
+    rows = np.arange(len(back))[:, None]
+    share = (wanted - travelled[rows, segment]) / np.maximum(lengths[rows, segment], 1e-9)
+    near, far = back[rows, segment], back[rows, segment + 1]
+    return np.asarray(near + (far - near) * np.clip(share, 0, 1)[..., None], np.float32)
 
 
 def _draw_points(canvas: Image, tracks: Tracks, steps: NDArray[np.int64], scale: int, unit: float) -> None:
@@ -151,7 +173,7 @@ def _draw_points(canvas: Image, tracks: Tracks, steps: NDArray[np.int64], scale:
     radius = round(1.6 * unit * (1 << SHIFT))
     for (x, y), step in zip(centres.tolist(), steps.tolist(), strict=True):
         cv2.circle(canvas, (x, y), radius + round(0.8 * unit * (1 << SHIFT)), (20, 20, 20), -1, cv2.LINE_AA, SHIFT)
-        cv2.circle(canvas, (x, y), radius, _step_colour(step), -1, cv2.LINE_AA, SHIFT)
+        cv2.circle(canvas, (x, y), radius, STEP_COLOURS[step], -1, cv2.LINE_AA, SHIFT)
 
 
 def _draw_legend(canvas: Image, tracks: Tracks, title: str, unit: float) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kp_ros.drawing import OLD, TrackTails, colour_of, draw_tracks
+from kp_ros.drawing import OLD, REACH, TrackTails, colour_of, draw_tracks
 from kp_ros.features import Tracks
 
 
@@ -27,13 +27,23 @@ def coloured(picture: np.ndarray) -> np.ndarray:
 def test_tails_follow_their_tracks() -> None:
     tails = TrackTails(length=2)
     for frame in range(4):
-        tails.update(tracks({7: (frame, 10.0), 9: (50.0, frame)}))
-    np.testing.assert_array_equal(tails.of(7), [[1, 10], [2, 10], [3, 10]])
-    tails.update(tracks({9: (50.0, 4.0)}))
-    assert tails.of(7).shape == (0, 2)
+        tails.update(tracks({7: (frame, 10.0), 4: (50.0, frame)}))
+    history = tails.history(np.array([4, 7], np.uint32))
+    np.testing.assert_array_equal(history, [[[50, 1], [50, 2], [50, 3]], [[1, 10], [2, 10], [3, 10]]])
+    tails.update(tracks({4: (50.0, 4.0)}))
     # An id that comes back begins anew: where it was meanwhile is not known.
-    tails.update(tracks({7: (80.0, 80.0)}))
-    np.testing.assert_array_equal(tails.of(7), [[80, 80]])
+    tails.update(tracks({7: (80.0, 80.0), 4: (50.0, 5.0)}))
+    history = tails.history(np.array([7, 4], np.uint32))
+    np.testing.assert_array_equal(history, [[[80, 80]] * 3, [[50, 3], [50, 4], [50, 5]]])
+
+
+def test_long_tails_leave_the_image_in_sight() -> None:
+    tails = TrackTails(length=3)
+    for x in (0.0, 100.0, 200.0, 280.0):
+        tails.update(tracks({1: (x, 60.0)}))
+    picture = draw_tracks(np.full((200, 300), 90, np.uint8), tracks({1: (280.0, 60.0)}), tails)
+    (columns,) = np.nonzero(np.ptp(picture[60].astype(int), axis=1))
+    assert columns.min() == pytest.approx(280 - REACH * 300, abs=2)
 
 
 @pytest.mark.parametrize("scale", [1, 2])
@@ -51,15 +61,14 @@ def test_points_are_drawn_where_they_are(scale: int) -> None:
 def test_tail_is_drawn_and_fades() -> None:
     tails = TrackTails(length=10)
     for frame in range(11):
-        now = tracks({1: (50.0 + 15 * frame, 60.0)}, age=frame + 1)
+        now = tracks({1: (250.0 + 10 * frame, 60.0)}, age=frame + 1)
         tails.update(now)
-    image = np.full((200, 300, 3), 90, np.uint8)
-    row = draw_tracks(image, now, tails)[60].astype(int)
-    saturation = row.max(1) - row.min(1)
-    assert saturation[180] > saturation[120] > saturation[60] > 10
-    assert saturation[30] == 0
-    without = draw_tracks(image, now)[60].astype(int)
-    assert (without[60:190].max(1) - without[60:190].min(1)).max() == 0
+    image = np.full((200, 1000, 3), 90, np.uint8)
+    saturation = np.ptp(draw_tracks(image, now, tails)[60].astype(int), axis=1)
+    assert saturation[340] > saturation[310] > saturation[285] > saturation[260] > 10
+    assert saturation[230] == 0
+    without = np.ptp(draw_tracks(image, now)[60].astype(int), axis=1)
+    assert without[255:340].max() == 0
 
 
 def test_colour_means_age() -> None:
@@ -73,7 +82,9 @@ def test_colour_means_age() -> None:
 
 def test_nothing_to_draw_and_no_room_for_a_legend() -> None:
     assert draw_tracks(np.zeros((480, 640), np.uint8), tracks({}), TrackTails()).shape == (480, 640, 3)
-    assert draw_tracks(np.zeros((8, 8), np.uint8), tracks({1: (3.0, 3.0)}), TrackTails(), title="x").shape == (8, 8, 3)
+    tails, one = TrackTails(), tracks({1: (3.0, 3.0)})
+    tails.update(one)
+    assert draw_tracks(np.zeros((8, 8), np.uint8), one, tails, title="x").shape == (8, 8, 3)
 
 
 def test_points_outside_the_image_do_no_harm() -> None:

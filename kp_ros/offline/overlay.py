@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kp_ros.drawing import TrackTails, draw_tracks
+from kp_ros.features import Tracks
 from kp_ros.frontend import Frontend
 from kp_ros.interruption import Interruption
 from kp_ros.offline.watching import Summary, Watch, unwatched
@@ -121,9 +122,9 @@ def overlay_video(
     started, frames, points = time.perf_counter(), 0, 0
     decoding = Decoding(recording)
     with Interruption() as interruption, VideoFile(output, rate or measured_rate(recording)) as video:
-        for picture, tracks in _pictures(watch(decoding.frames()), frontend, tail, title):
-            video.write(picture)
-            frames, points = frames + 1, points + tracks
+        for decoded, tracks, tails in _followed(watch(decoding.frames()), frontend, tail):
+            video.write(_picture(decoded, tracks, tails, title))
+            frames, points = frames + 1, points + len(tracks)
             if interruption.requested:
                 break
         if not frames:
@@ -157,30 +158,38 @@ def overlay_sheet(
     wanted = {frame} if frame is not None else {(part + 1) * count // tiles - 1 for part in range(tiles)}
     chosen: list[Image] = []
     with Interruption() as interruption, OutputFile(output) as temporary:
-        for picture, tracks in _pictures(watch(decoding.frames()), frontend, tail, title):
-            if frames in wanted:
-                chosen.append(picture)
-            frames, points = frames + 1, points + tracks
+        for decoded, tracks, tails in _followed(watch(decoding.frames()), frontend, tail):
+            if frames in wanted or interruption.requested:
+                chosen.append(_picture(decoded, tracks, tails, title))
+            frames, points = frames + 1, points + len(tracks)
             if interruption.requested or (frame is not None and chosen):
                 break
-            last = picture
-        if not frames:
-            raise RecordingError(f"no frame of {recording.path} can be used; {'; '.join(decoding.notices)}")
-        encoded = cv2.imencode(output.suffix, sheet(chosen or [last]))[1]
+        if not chosen:
+            raise RecordingError(
+                f"{recording.path} ends after {frames} usable frames, before those to be shown; "
+                f"{'; '.join(decoding.notices)}"
+            )
+        encoded = cv2.imencode(output.suffix, sheet(chosen))[1]
         temporary.write_bytes(encoded.tobytes())
     seconds = time.perf_counter() - started
     return Summary(output, frames, points, seconds, interruption.requested, decoding.notices)
 
 
-def _pictures(frames: Iterator[DecodedFrame], frontend: Frontend, tail: int, title: str) -> Iterator[tuple[Image, int]]:
-    """Each frame's picture and the number of its tracks."""
+def _followed(
+    frames: Iterator[DecodedFrame], frontend: Frontend, tail: int
+) -> Iterator[tuple[DecodedFrame, Tracks, TrackTails]]:
+    """Each frame with its tracks and the tails as of that frame."""
     tails = TrackTails(tail)
     for decoded in frames:
         stamp_ns = messages.stamp_of(decoded.frame.message)
         tracks = frontend.process(decoded.image, stamp_ns, decoded.camera).tracks
         tails.update(tracks)
-        scale = 2 if decoded.image.shape[1] < SMALL else 1
-        yield draw_tracks(decoded.image, tracks, tails, scale=scale, title=title), len(tracks)
+        yield decoded, tracks, tails
+
+
+def _picture(decoded: DecodedFrame, tracks: Tracks, tails: TrackTails, title: str) -> Image:
+    scale = 2 if decoded.image.shape[1] < SMALL else 1
+    return draw_tracks(decoded.image, tracks, tails, scale=scale, title=title)
 
 
 def sheet(pictures: list[Image], gap: int = 8) -> Image:
