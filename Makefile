@@ -2,7 +2,8 @@
 # minutes the first time and nothing afterwards.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+# Twice quiet: a mirror that lacks a package is no news, a package that cannot be had still is.
+PIP_INSTALL := -m pip install --quiet --quiet --disable-pip-version-check
 VENV := .venv
 BIN := $(VENV)/bin
 JAZZY := .venv-jazzy

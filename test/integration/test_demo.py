@@ -98,7 +98,7 @@ def test_an_unwritable_output_is_named(tmp_path: Path) -> None:
 def test_a_node_that_cannot_start_is_told_with_its_reason(tmp_path: Path) -> None:
     """The node gets a model that has vanished since it was looked at."""
     script = textwrap.dedent(
-        f"""
+        """
         from pathlib import Path
         import numpy as np
         from kp_ros.ros.live_run import NodeError, run_live
@@ -108,7 +108,7 @@ def test_a_node_that_cannot_start_is_told_with_its_reason(tmp_path: Path) -> Non
         cv2.imwrite("images/0.png", np.zeros((48, 64), np.uint8))
         recording = open_recording(Path("images"))
         try:
-            run_live(recording, np.zeros(1, np.int64), {{"model": "vanished.onnx"}}, Path("node.log"))
+            run_live(recording, np.zeros(1, np.int64), {"model": "vanished.onnx"}, Path("node.log"))
         except NodeError as error:
             print(error)
         """
