@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 import statistics
 import time
 from collections.abc import Iterator
@@ -69,6 +70,12 @@ class VideoFile:
                     f"OpenCV cannot write {self.path}: this build has no encoder for {self.path.suffix}; "
                     "write a .png instead, or pip install opencv-python-headless"
                 )
+        # OpenCV's writer keeps errors of the disk to itself.
+        if shutil.disk_usage(self.path.parent).free < image.nbytes:
+            raise OutputError(
+                f"the disk is full: {self.path} was not written; free some space, or give --output a place on another "
+                "disk"
+            )
         self._writer.write(fitted(image, *self._size))
         self._frames += 1
 
@@ -78,10 +85,9 @@ class VideoFile:
         if self._writer is not None:
             self._writer.release()
         if error is None and self._frames and (readable := count_frames(self._temporary)) != self._frames:
-            # OpenCV's writer keeps errors of the disk to itself.
             failure = OutputError(
-                f"{self.path} was not written: only {readable} of {self._frames} frames reached the disk; it is "
-                "probably full: free some space, or give --output a place on another disk"
+                f"{self.path} was not written: only {readable} of {self._frames} frames reached the disk; check it, or "
+                "give --output a place on another one"
             )
             self._output.__exit__(type(failure), failure, None)
             raise failure
