@@ -1,1 +1,1 @@
-"""Photographs and the pairs made from them."""
+"""What training and evaluation see: photographs, sequences behind their readers, samplers, batches."""

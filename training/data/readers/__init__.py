@@ -1,0 +1,1 @@
+"""From files on a disk to sequences: one module a layout."""
