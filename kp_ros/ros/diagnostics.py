@@ -12,7 +12,7 @@ from kp_ros.detectors.base import DetectorInfo
 from kp_ros.ros.parameters import Settings
 from kp_ros.ros.statistics import PERCENTILES, Snapshot
 
-#: Share of dropped images above which the diagnostics warn.
+#: Share of dropped or lost images above which the diagnostics warn.
 MOST_DROPS = 0.01
 
 
@@ -74,7 +74,7 @@ def _input(state: NodeState, snapshot: Snapshot) -> DiagnosticStatus:
     counts, recent = snapshot.counts, snapshot.recent
     rate = recent.received / snapshot.recent_seconds
     problem = ""
-    if snapshot.silent_seconds > state.settings.image_timeout:
+    if snapshot.silent_seconds > state.settings.image_timeout and not recent.lost:
         problem = f"no image on {state.image_topic} for {snapshot.silent_seconds:.1f} s; " + (
             "its publisher is silent: check the camera"
             if state.image_publishers
@@ -82,6 +82,11 @@ def _input(state: NodeState, snapshot: Snapshot) -> DiagnosticStatus:
         )
     elif recent.failed:
         problem = f"{recent.failed} of {recent.received} images could not be used; the last: {snapshot.last_failure}"
+    elif recent.lost > MOST_DROPS * (recent.received + recent.lost):
+        problem = (
+            f"{recent.lost} images lost on the way, {recent.received} received: let the camera publish reliably, or "
+            "send smaller or compressed images, or give the DDS more shared memory"
+        )
     elif recent.time_jumps:
         problem = f"{recent.time_jumps} stamps did not advance: let one camera alone publish, with its own stamps"
     values = {
@@ -89,6 +94,7 @@ def _input(state: NodeState, snapshot: Snapshot) -> DiagnosticStatus:
         "publishers": state.image_publishers,
         "rate (Hz)": f"{rate:.1f}",
         "received": counts.received,
+        "lost": counts.lost,
         "failed": counts.failed,
         "stamps that did not advance": counts.time_jumps,
     }

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import rclpy
@@ -28,6 +28,7 @@ from kp_ros.errors import UserError
 from kp_ros.frontend import Frontend
 from kp_ros.ros.camera_watch import CameraWatch
 from kp_ros.ros.diagnostics import NodeState, diagnose
+from kp_ros.ros.image_subscription import ImageSubscription
 from kp_ros.ros.parameters import Settings, declare, refusal
 from kp_ros.ros.pipeline import Arrival, Pipeline
 from kp_ros.ros.publishers import Publishers, model_message
@@ -37,6 +38,9 @@ from kp_ros.ros.worker import NewestItemWorker
 from kp_ros.tracking import HybridTracker, load_tracker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+#: Seconds between two looks at what the camera's publishers offer.
+ADAPTATION_PERIOD = 0.5
 
 
 @runtime_checkable
@@ -62,7 +66,8 @@ class Active:
     statistics: Statistics
     pipeline: Pipeline
     worker: NewestItemWorker[Arrival]
-    inputs: list[Any] = field(default_factory=list)
+    camera_info: Any
+    images: ImageSubscription
 
 
 class KeypointNode(LifecycleNode):  # type: ignore[misc]
@@ -88,6 +93,7 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
         # A steady clock: a simulation that stands still must not silence the diagnostics.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(self.settings.diagnostics_period, self._publish_diagnostics, clock=steady)
+        self.create_timer(ADAPTATION_PERIOD, self._adapt, clock=steady)
 
     def autostart(self) -> None:
         """Configure and activate, if the parameters say so."""
@@ -187,7 +193,6 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
         )
         pipeline.tail_length = self.settings.debug_tail
         worker = NewestItemWorker(pipeline.process, statistics.dropped)
-        self._active = Active(statistics, pipeline, worker)
 
         def on_image(message: Image | CompressedImage) -> None:
             statistics.received()
@@ -197,24 +202,30 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
             pipeline.camera_watch.info = message
 
         kind = Image if self.settings.image_transport == "raw" else CompressedImage
-        self._subscribe(CameraInfo, configured.topics.camera_info, on_camera_info)
-        self._subscribe(kind, configured.topics.image, on_image)
+        topics = configured.topics
+        with ExitStack() as undo:
+            undo.callback(worker.stop)
+            camera_info = self.create_subscription(
+                CameraInfo,
+                topics.camera_info,
+                on_camera_info,
+                # A copy: QoS overrides are written into the profile.
+                copy(qos_profile_sensor_data),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+            undo.callback(self.destroy_subscription, camera_info)
+            images = ImageSubscription(self, kind, topics.image, on_image, statistics.lost)
+            undo.pop_all()
+        self._active = Active(statistics, pipeline, worker, camera_info, images)
         configured.publishers.model.publish(model_message(configured.frontend.detector.info))
-        self.get_logger().info(f"images from {configured.topics.image}, calibration from {pipeline.camera_watch.topic}")
-
-    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-        # A copy: QoS overrides are written into the profile.
-        qos = copy(qos_profile_sensor_data)
-        options = QoSOverridingOptions.with_default_policies()
-        assert self._active is not None
-        self._active.inputs.append(self.create_subscription(kind, topic, callback, qos, qos_overriding_options=options))
+        self.get_logger().info(f"images from {topics.image}, calibration from {topics.camera_info}")
 
     def _stop(self) -> None:
         active, self._active = self._active, None
         if active is None:
             return
-        for subscription in active.inputs:
-            self.destroy_subscription(subscription)
+        self.destroy_subscription(active.camera_info)
+        active.images.destroy()
         active.worker.stop()
         if self._configured is not None:
             self._configured.frontend.reset()
@@ -246,6 +257,10 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
                 tracker.options = replace(tracker.options, max_tracks=self.settings.max_tracks)
         if self._active is not None:
             self._active.pipeline.tail_length = self.settings.debug_tail
+
+    def _adapt(self) -> None:
+        if self._active is not None:
+            self._active.images.adapt()
 
     def _publish_diagnostics(self) -> None:
         configured, active = self._configured, self._active
@@ -282,6 +297,10 @@ def main(arguments: list[str] | None = None) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        # A signal that comes between two steps of rclpy's executor makes it fail in ways of its own.
+        if rclpy.ok():
+            raise
     finally:
         node.close()
         node.destroy_node()

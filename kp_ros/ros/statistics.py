@@ -21,9 +21,10 @@ PERCENTILES = (50, 95, 99)
 
 @dataclass(frozen=True)
 class Counts:
-    """Images since the activation, by what became of them."""
+    """Images since the activation, by what became of them; ``lost`` ones never reached the node."""
 
     received: int = 0
+    lost: int = 0
     published: int = 0
     dropped: int = 0
     failed: int = 0
@@ -78,6 +79,11 @@ class Statistics:
         with self._lock:
             self._counts["received"] += 1
             self._last_image = time.monotonic()
+
+    def lost(self, count: int) -> None:
+        """Count images that the middleware lost on their way to the node."""
+        with self._lock:
+            self._counts["lost"] += count
 
     def dropped(self) -> None:
         """Count an image that a newer one displaced."""

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import Camera, StartNode
+from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
 from robot import (
     ACTIVATE,
     CLOUDS,
@@ -64,12 +65,7 @@ def test_the_model_is_announced_to_those_who_come_later(robot: Robot, active: No
     assert model["backend"] == "opencv"
 
 
-def test_it_takes_every_encoding_and_any_step(robot: Robot, start_node: StartNode, camera: Camera) -> None:
-    # Colour images are larger than Fast DDS's shared memory: a busy machine loses some of them without this override.
-    start_node("-p", "qos_overrides./image.subscription.reliability:=reliable")
-    assert robot.transition(CONFIGURE)
-    assert robot.transition(ACTIVATE)
-    robot.wait_until_it_listens()
+def test_it_takes_every_encoding_and_any_step(robot: Robot, active: NodeProcess, camera: Camera) -> None:
     grey = camera.images[0]
     colour = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
     yuv = np.full((480, 640, 2), 128, np.uint8)
@@ -225,6 +221,41 @@ def test_the_newest_image_wins_and_drops_are_counted(robot: Robot, start_node: S
     assert int(received) == int(speed["published"]) + int(speed["dropped"])
     status = robot.diagnosis("speed", lambda status: status.level == status.WARN)
     assert "lower max_keypoints" in status.message
+
+
+def subscribed(robot: Robot, reliability: ReliabilityPolicy) -> bool:
+    infos = robot.node.get_subscriptions_info_by_topic("/image")
+    return [info.qos_profile.reliability for info in infos] == [reliability]
+
+
+def test_it_is_as_reliable_as_the_camera(robot: Robot, active: NodeProcess, camera: Camera) -> None:
+    robot.wait_for("reliable subscription", lambda: subscribed(robot, ReliabilityPolicy.RELIABLE))
+    sensor = robot.node.create_publisher(Image, "/image", qos_profile_sensor_data)
+    robot.wait_for("best effort subscription", lambda: subscribed(robot, ReliabilityPolicy.BEST_EFFORT))
+    robot.wait_for("match", lambda: sensor.get_subscription_count() > 0)
+    robot.spin(0.5)
+    sensor.publish(image_message(camera.images[0], "mono8", camera.stamp(0)))
+    robot.wait_for("answer", lambda: robot.clouds(camera.stamp(0)))
+    robot.node.destroy_publisher(sensor)
+    robot.wait_for("reliable subscription", lambda: subscribed(robot, ReliabilityPolicy.RELIABLE))
+
+
+def test_the_reliability_can_be_overridden_and_lost_images_are_diagnosed(
+    robot: Robot, start_node: StartNode, camera: Camera
+) -> None:
+    start_node("-p", "qos_overrides./image.subscription.reliability:=best_effort")
+    assert robot.transition(CONFIGURE)
+    assert robot.transition(ACTIVATE)
+    robot.wait_until_it_listens()
+    assert subscribed(robot, ReliabilityPolicy.BEST_EFFORT)
+    # Larger than Fast DDS's shared memory.
+    colour = np.repeat(cv2.resize(camera.images[0], (1280, 960))[..., None], 3, axis=2)
+    for index in range(15):
+        robot.image_publisher.publish(image_message(colour, "bgr8", camera.stamp(index)))
+        robot.spin(0.02)
+    status = robot.diagnosis("input", lambda status: "images lost on the way" in status.message)
+    assert status.level == status.WARN
+    assert "let the camera publish reliably" in status.message
 
 
 def test_silence_is_diagnosed(robot: Robot, start_node: StartNode) -> None:

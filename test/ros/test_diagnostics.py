@@ -66,6 +66,12 @@ def test_a_healthy_node_is_ok_in_every_respect() -> None:
             {"recent": Counts(received=10, failed=2), "last_failure": "JPEG cut off"},
             "2 of 10 images could not be used; the last: JPEG cut off",
         ),
+        (
+            "input",
+            {},
+            {"recent": Counts(received=2, lost=88), "silent_seconds": 5.0},
+            "88 images lost on the way, 2 received: let the camera publish reliably",
+        ),
         ("input", {}, {"recent": Counts(received=10, time_jumps=3)}, "3 stamps did not advance: let one camera alone"),
         ("speed", {}, {"recent": Counts(received=100, dropped=2)}, "2% of the images dropped: too slow"),
         ("tracks", {}, {"tracks": 12}, "only 12 points followed, 900 detected: check focus"),

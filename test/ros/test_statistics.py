@@ -31,11 +31,12 @@ def test_counts_say_what_became_of_every_image(clock: list[float]) -> None:
     for _ in range(5):
         counted.received()
     counted.dropped()
+    counted.lost(7)
     counted.failed("JPEG cut off")
     counted.time_jumped()
     counted.published(some_features(4), some_tracks(1, 5, 9), {"detect": 0.01})
     snapshot = counted.snapshot()
-    assert snapshot.counts == Counts(received=5, published=1, dropped=1, failed=1, time_jumps=1)
+    assert snapshot.counts == Counts(received=5, lost=7, published=1, dropped=1, failed=1, time_jumps=1)
     assert snapshot.drop_share == 0.2
     assert snapshot.last_failure == "JPEG cut off"
     assert (snapshot.keypoints, snapshot.tracks, snapshot.median_age) == (4, 3, 5.0)
