@@ -27,8 +27,8 @@ class ImageSubscription:
     Best effort, as is the custom for sensor data, loses nearly every colour image of 640 x 480 on Fast DDS: they do not
     fit into its shared memory at once, and best effort does not ask again for what is missing. Reliable, on the other
     hand, hears nothing of a camera that is best effort. So the default is ``best_available``, which ROS 2 knows since
-    Iron, but not for publishers that come later. The QoS override ``qos_overrides.TOPIC.subscription.reliability`` takes
-    ``reliable``, ``best_effort`` or ``best_available``.
+    Iron, but not for publishers that come later. The QoS override ``qos_overrides.TOPIC.subscription.reliability``
+    takes ``reliable``, ``best_effort`` or ``best_available``.
 
     :param kind: sensor_msgs/Image or CompressedImage.
     :param topic: fully qualified.
