@@ -97,4 +97,6 @@ def sample_descriptors(descriptors: Tensor, keypoints: Tensor) -> Tensor:
     first = top * width + left
     upper = rows[first] * (1 - u) + rows[first + 1] * u
     lower = rows[first + width] * (1 - u) + rows[first + width + 1] * u
-    return F.normalize(upper * (1 - v) + lower * v, dim=1, eps=1e-6)
+    mixed = upper * (1 - v) + lower * v
+    # Not F.normalize: it expands to a shape that the exporter writes down as constants, K among them.
+    return mixed / mixed.square().sum(1, keepdim=True).sqrt().clamp(min=1e-6)

@@ -1,0 +1,88 @@
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from kp_ros.detectors import load_detector
+from kp_ros.detectors.base import Detector
+from kp_ros.detectors.onnxruntime import KEPT_SIZES, OnnxRuntimeDetector, pad_to_stride
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return load_detector(max_keypoints=500)
+
+
+def blocks(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    coarse = np.random.default_rng(seed).integers(0, 255, (height // 10, width // 10), np.uint8)
+    image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), 1.0), np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (370, 1226), (360, 540), (95, 97), (40, 33)])
+def test_any_size_works_and_points_lie_inside(detector: Detector, shape: tuple[int, int]) -> None:
+    features = detector(blocks(*shape))
+    assert 0 < len(features) <= detector.info.max_keypoints == 500
+    border = 2  # the budget's border of 4, less the reach of the sub-pixel step
+    assert (features.keypoints >= border).all()
+    assert (features.keypoints <= np.array(shape[::-1]) - 1 - border).all()
+    assert (np.diff(features.scores) <= 0).all() and (features.scores > 0).all() and (features.scores < 1).all()
+    np.testing.assert_allclose(np.linalg.norm(features.descriptors, axis=1), 1, atol=1e-5)
+    assert features.keypoints.dtype == features.scores.dtype == features.descriptors.dtype == np.float32
+
+
+def test_points_sit_on_the_corners_of_the_blocks(detector: Detector) -> None:
+    """Corners of 10 px blocks lie at multiples of 10, less half a pixel."""
+    features = detector(blocks(480, 640))[:100]
+    offset = (features.keypoints + 0.5 + 5) % 10 - 5
+    assert np.median(np.abs(offset)) < 1.0
+
+
+def test_a_shifted_image_gives_shifted_points(detector: Detector) -> None:
+    """By 32 pixels, the network's stride, so that nothing but the position changes."""
+    wide = blocks(320, 640)
+    first, second = detector(wide[:, :512].copy()), detector(wide[:, 32:544].copy())
+    moved = first.keypoints - np.array([32, 0], np.float32)
+    inner = (moved[:, 0] > 64) & (moved[:, 0] < 416)
+    distance = np.linalg.norm(moved[inner][:, None] - second.keypoints[None], axis=2).min(1)
+    assert (distance < 0.5).mean() > 0.8
+
+
+def test_strided_views_and_colour_are_taken(detector: Detector) -> None:
+    image = blocks(240, 320)
+    padded = np.zeros((240, 400), np.uint8)
+    padded[:, :320] = image
+    expected = detector(image)
+    np.testing.assert_array_equal(detector(padded[:, :320]).keypoints, expected.keypoints)
+    np.testing.assert_array_equal(detector(cv2.merge([image] * 3)).keypoints, expected.keypoints)
+
+
+def test_the_same_image_gives_the_same_bytes(detector: Detector) -> None:
+    image = blocks(240, 320)
+    first, second = detector(image), load_detector(max_keypoints=500)(image)
+    for name in ("keypoints", "scores", "descriptors"):
+        assert getattr(first, name).tobytes() == getattr(second, name).tobytes()
+
+
+def test_the_threshold_leaves_the_strong_points() -> None:
+    image = blocks(240, 320)
+    every = load_detector()(image)
+    threshold = float(np.median(every.scores))
+    strong = load_detector(score_threshold=threshold)(image)
+    np.testing.assert_array_equal(strong.keypoints, every.keypoints[every.scores > threshold])
+
+
+def test_few_sizes_are_kept_ready(detector: Detector) -> None:
+    assert isinstance(detector, OnnxRuntimeDetector)
+    for width in (64, 96, 128, 160):
+        detector(blocks(64, width))
+    assert len(detector._sessions) == KEPT_SIZES
+
+
+def test_padding_repeats_the_edge_and_spares_images_that_fit() -> None:
+    image = blocks(40, 70)
+    padded = pad_to_stride(image, 32)
+    assert padded.shape == (64, 96)
+    assert (padded[:40, 70:] == image[:, -1:]).all() and (padded[40:, :70] == image[-1:]).all()
+    whole = blocks(64, 96)
+    assert pad_to_stride(whole, 32) is whole
