@@ -90,8 +90,8 @@ def join(batches: list[FrameBatch]) -> FrameBatch:
 
     :raises ValueError: one knows what another does not (depth, poses, ...): such data cannot be mixed in a batch.
     """
-    known = [set(batch._tensors()) for batch in batches]
+    known = [frozenset(batch._tensors()) for batch in batches]
     if any(names != known[0] for names in known):
-        different = set.union(*known) - set.intersection(*known)
+        different = frozenset[str]().union(*known) - known[0].intersection(*known)
         raise ValueError(f"some items of the batch lack {', '.join(sorted(different))}; mix only data of one kind")
     return FrameBatch(**{name: torch.cat([batch._tensors()[name] for batch in batches]) for name in known[0]})
