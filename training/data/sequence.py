@@ -14,7 +14,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from kp_ros.camera import Camera
 from kp_ros.errors import UserError
@@ -70,6 +72,7 @@ class Sequence:
         offset is not known: depth is then good for training's sampling of overlap, not for judging pixels.
     :ivar load_mask: index -> bool [H, W], true where the image shows the scene; None where it does everywhere.
     :ivar ordered: frames follow each other in time; false for collections of photographs.
+    :ivar overlaps: float32 [F, F], the share of frame i that frame j sees, where the data come with it.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Sequence:
     depth_registered: bool = True
     load_mask: Callable[[int], Mask] | None = None
     ordered: bool = True
+    overlaps: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.frame_names)
@@ -129,7 +133,7 @@ class Sequence:
         """float64 [4, 4], camera to world; None where it is not known."""
         if self.poses is None or not np.isfinite(self.poses[index]).all():
             return None
-        return self.poses[index]
+        return np.asarray(self.poses[index], np.float64)
 
     def frame(self, index: int) -> SequenceFrame:
         """Load a frame with all that is known of it."""
@@ -160,6 +164,7 @@ class Sequence:
             poses=None if self.poses is None else self.poses[chosen],
             load_depth=None if self.load_depth is None else _Chosen(self.load_depth, chosen),
             load_mask=None if self.load_mask is None else _Chosen(self.load_mask, chosen),
+            overlaps=None if self.overlaps is None else self.overlaps[np.ix_(chosen, chosen)],
         )
 
     def split(self, share: float = 0.8) -> tuple[Sequence, Sequence]:
@@ -253,9 +258,16 @@ def read_image(file: Path) -> Image:
 
 
 def image_size(file: Path) -> tuple[int, int]:
-    """Width and height of an image file, pixels."""
-    height, width = read_image(file).shape[:2]
-    return width, height
+    """Width and height of an image file, pixels, from its header alone.
+
+    :raises DatasetError: the file is no image.
+    """
+    try:
+        with PIL.Image.open(file) as image:
+            width, height = image.size
+            return int(width), int(height)
+    except OSError as error:
+        raise DatasetError(f"{file} cannot be read as an image ({error}); delete it or save it again") from error
 
 
 def nanoseconds(seconds: str) -> int:
@@ -274,14 +286,7 @@ def pose_matrices(positions: NDArray[np.float64], quaternions: NDArray[np.float6
 
     :raises ValueError: a quaternion is 0.
     """
-    norms = np.linalg.norm(quaternions, axis=1, keepdims=True)
-    if not (norms > 0).all():
-        raise ValueError(f"the quaternion of pose {int(np.argmin(norms))} is 0, which is no rotation")
-    x, y, z, w = (quaternions / norms).T
-    poses = np.zeros((len(positions), 4, 4))
-    poses[:, 0, 0], poses[:, 0, 1], poses[:, 0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)
-    poses[:, 1, 0], poses[:, 1, 1], poses[:, 1, 2] = 2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)
-    poses[:, 2, 0], poses[:, 2, 1], poses[:, 2, 2] = 2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)
+    poses = np.tile(np.eye(4), (len(positions), 1, 1))
+    poses[:, :3, :3] = Rotation.from_quat(quaternions).as_matrix()
     poses[:, :3, 3] = positions
-    poses[:, 3, 3] = 1
     return poses

@@ -6,7 +6,7 @@ import torch
 from training.data.homography_pairs import HomographyPairs, HomographySettings, sample_pair
 from training.data.photographs import Photograph, list_photographs, load_photograph
 from training.data.photometric import PhotometricSettings
-from training.geometry import warp_map
+from training.geometry.image_plane import warp_map
 
 SAME_APPEARANCE = PhotometricSettings(0, 0, 0, 0, 0, 0, 0)
 

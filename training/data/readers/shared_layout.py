@@ -47,7 +47,7 @@ def read_shared_layout(folder: Path) -> Sequence:
     :raises DatasetError: a file is missing or cannot be used.
     """
     files = _image_files(folder / "images")
-    calibration = _read_calibration(folder / "calib.json")
+    calibration = _read_calibration(folder / "calib.json") if (folder / "calib.json").exists() else None
     camera = None if calibration is None else _camera(calibration, folder / "calib.json")
     poses, stamps = _read_poses(folder / "poses_tum.txt", len(files))
     depth, registered = _depth(folder, files, calibration, camera)
@@ -102,9 +102,15 @@ def _partners(folder: Path, images: tuple[Path, ...]) -> tuple[Path, ...]:
     return tuple(found[image.stem] for image in images)
 
 
-def _read_calibration(file: Path) -> dict[str, Any] | None:
-    if not file.exists():
-        return None
+def read_camera(file: Path) -> Camera:
+    """The camera that a calib.json describes.
+
+    :raises DatasetError: it cannot be used.
+    """
+    return _camera(_read_calibration(file), file)
+
+
+def _read_calibration(file: Path) -> dict[str, Any]:
     try:
         calibration = json.loads(file.read_text())
     except ValueError as error:
