@@ -18,9 +18,10 @@ from training.checkpoint import load_checkpoint
 from training.data.homography_pairs import HomographyPairs, HomographySettings, PairBatch
 from training.data.photographs import list_photographs, load_photograph
 from training.data.photometric import PhotometricSettings
-from training.geometry import inside, pixel_grid, sample_map, warp_points
+from training.filters import local_maxima
+from training.geometry.image_plane import inside, pixel_grid, sample_map, warp_points
 from training.losses.description import assignment_loss
-from training.losses.detection import corner_response, detection_loss, local_maxima, propose_labels
+from training.losses.detection import corner_response, detection_loss, propose_labels
 from training.networks.keypoint_network import CELL, KeypointNetwork, probability_map
 from training.trainer import LOG_EVERY, Schedule, train
 

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.geometry import inside, warp_map, warp_points
+from training.filters import gaussian_blur, local_maxima
+from training.geometry.image_plane import inside, warp_map, warp_points
 from training.networks.keypoint_network import CELL
 
 #: Points of less than this share of the strongest response are no labels: flat regions hold none.
@@ -32,18 +33,6 @@ class Labels:
     points: Tensor
     warped: Tensor
     valid: Tensor
-
-
-def gaussian_blur(values: Tensor, sigma: float) -> Tensor:
-    """Separable Gaussian of ``sigma`` pixels on [B, C, H, W], zero outside."""
-    radius = max(1, int(3 * sigma + 0.5))
-    offsets = torch.arange(-radius, radius + 1, dtype=values.dtype, device=values.device)
-    kernel = torch.exp(-offsets.square() / (2 * sigma**2))
-    kernel = kernel / kernel.sum()
-    channels = values.shape[1]
-    across = kernel.reshape(1, 1, 1, -1).expand(channels, -1, -1, -1)
-    blurred = F.conv2d(values, across, padding=(0, radius), groups=channels)
-    return F.conv2d(blurred, across.transpose(2, 3), padding=(radius, 0), groups=channels)
 
 
 def corner_response(image: Tensor) -> Tensor:
@@ -64,14 +53,6 @@ def normalise_response(response: Tensor) -> Tensor:
     flat = response.flatten(1)
     top = flat.topk(max(1, flat.shape[1] // 1000), 1).values.mean(1)
     return response / (top[:, None, None, None] + 1e-8)
-
-
-def local_maxima(response: Tensor, radius: int) -> Tensor:
-    """The map where it is the largest within ``radius`` pixels (Chebyshev), 0 elsewhere."""
-    # Two passes, across and down: the same maximum, and a third of the time.
-    side = 2 * radius + 1
-    pooled = F.max_pool2d(F.max_pool2d(response, (1, side), 1, (0, radius)), (side, 1), 1, (radius, 0))
-    return torch.where(response == pooled, response, torch.zeros_like(response))
 
 
 def refine(response: Tensor, points: Tensor) -> Tensor:

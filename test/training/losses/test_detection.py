@@ -1,13 +1,11 @@
-import cv2
 import numpy as np
 import torch
 
+from training.filters import local_maxima
 from training.losses.detection import (
     cell_cross_entropy,
     corner_response,
     detection_loss,
-    gaussian_blur,
-    local_maxima,
     propose_labels,
     refine,
     splat,
@@ -19,26 +17,12 @@ def chessboard(size: int = 64, square: int = 16) -> torch.Tensor:
     return torch.from_numpy((((x // square + y // square) % 2) * 200.0 + 20).astype(np.float32))[None, None]
 
 
-def test_blur_is_opencvs_inside_the_image() -> None:
-    values = np.random.default_rng(0).random((32, 32), np.float32)
-    expected = cv2.GaussianBlur(values, (7, 7), 1.0)
-    blurred = gaussian_blur(torch.from_numpy(values)[None, None], 1.0)[0, 0].numpy()
-    np.testing.assert_allclose(blurred[4:-4, 4:-4], expected[4:-4, 4:-4], atol=1e-5)
-
-
 def test_corner_response_peaks_at_the_corners_of_a_chessboard() -> None:
     response = corner_response(chessboard())
     response[..., :6, :] = response[..., -6:, :] = response[..., :6] = response[..., -6:] = 0
     peaks = local_maxima(response, 5)[0, 0]
     found = {(round(x / 16), round(y / 16)) for y, x in torch.nonzero(peaks > 0.8 * peaks.max()).tolist()}
     assert found == {(x, y) for x in (1, 2, 3) for y in (1, 2, 3)}
-
-
-def test_local_maxima_keep_one_point_within_the_radius() -> None:
-    response = torch.zeros(1, 1, 9, 9)
-    response[0, 0, 4, 4], response[0, 0, 4, 6], response[0, 0, 0, 8] = 3.0, 2.0, 1.0
-    assert torch.nonzero(local_maxima(response, 2)[0, 0]).tolist() == [[0, 8], [4, 4]]
-    assert torch.nonzero(local_maxima(response, 1)[0, 0]).tolist() == [[0, 8], [4, 4], [4, 6]]
 
 
 def test_refinement_is_the_centre_of_mass() -> None:

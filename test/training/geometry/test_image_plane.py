@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from training.geometry import inside, pixel_grid, sample_map, warp_map, warp_points
+from training.geometry.image_plane import inside, pixel_grid, sample_map, warp_map, warp_points
 
 SHIFT = torch.tensor([[[1.0, 0, 3], [0, 1, -2], [0, 0, 1]]])
 
