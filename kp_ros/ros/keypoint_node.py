@@ -294,18 +294,25 @@ def main(arguments: list[str] | None = None) -> int:
     executor.add_node(node)
     try:
         node.autostart()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        # A signal that comes between two steps of rclpy's executor makes it fail in ways of its own.
-        if rclpy.ok():
-            raise
+        _spin(executor, node)
     finally:
         node.close()
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _spin(executor: SingleThreadedExecutor, node: KeypointNode) -> None:
+    """Spin until Ctrl-C, whatever a callback raises: Jazzy's rclpy itself raises on a transition that is not allowed."""
+    while rclpy.ok():
+        try:
+            executor.spin()
+        except (KeyboardInterrupt, ExternalShutdownException):
+            return
+        except Exception:
+            # A signal that comes between two steps of the executor makes it fail in ways of its own.
+            if rclpy.ok():
+                node.get_logger().error(traceback.format_exc())
 
 
 if __name__ == "__main__":

@@ -141,20 +141,29 @@ class Robot:
             self.executor.spin_once(0.02)
         raise AssertionError(f"no {what} within {seconds} s")
 
-    def call(self, kind: type, service: str, request: Any) -> Any:
+    def request(self, kind: type, service: str, request: Any) -> Any:
+        """Call a service of the node; the future of its answer."""
         client = self._clients.get(service)
         if client is None:
             client = self._clients[service] = self.node.create_client(kind, f"{NODE}/{service}")
             self.wait_for(f"service {service}", client.service_is_ready)
             # The service may answer into the void until it, too, has discovered its client.
             self.spin(0.5)
-        future = client.call_async(request)
+        return client.call_async(request)
+
+    def call(self, kind: type, service: str, request: Any) -> Any:
+        future = self.request(kind, service, request)
         self.wait_for(f"answer of {service}", future.done)
         return future.result()
 
+    def request_transition(self, identifier: int) -> Any:
+        return self.request(ChangeState, "change_state", ChangeState.Request(transition=Transition(id=identifier)))
+
     def transition(self, identifier: int) -> bool:
-        request = ChangeState.Request(transition=Transition(id=identifier))
-        return bool(self.call(ChangeState, "change_state", request).success)
+        """Take the node through a transition; whether it succeeded."""
+        future = self.request_transition(identifier)
+        self.wait_for("answer of change_state", future.done)
+        return bool(future.result().success)
 
     def state(self) -> str:
         return str(self.call(GetState, "get_state", GetState.Request()).current_state.label)
