@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -80,13 +81,25 @@ class Camera:
             plane[..., 0] -= self.matrix[0, 1] / focal[0] * plane[..., 1]
         else:
             plane = _undistort(points, self.matrix, self.distortion)
-            projected, _ = cv2.projectPoints(
-                cv2.convertPointsToHomogeneous(plane), np.zeros(3), np.zeros(3), self.matrix, self.distortion
-            )
-            # Not "greater than": a solution that ran away gives NaN, which compares false.
-            rays[~(np.abs(projected - points).max(axis=(1, 2)) <= INVERSE_TOLERANCE)] = np.nan
+            if not self._inverse_everywhere:
+                rays[~self._is_inverse(plane, points)] = np.nan
         rays[:, :2] *= plane[:, 0]
         return rays
+
+    @cached_property
+    def _inverse_everywhere(self) -> bool:
+        """Whether every pixel of the image has a ray, by a grid over it; checking each keypoint costs twice its ray."""
+        x, y = np.meshgrid(np.linspace(0, self.width - 1, 33), np.linspace(0, self.height - 1, 33))
+        pixels = np.stack([x, y], axis=-1).reshape(-1, 1, 2)
+        return bool(self._is_inverse(_undistort(pixels, self.matrix, self.distortion), pixels).all())
+
+    def _is_inverse(self, plane: NDArray[np.float64], pixels: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which points of the unit plane project to their pixels: bool [N] of two float64 [N, 1, 2]."""
+        points = cv2.convertPointsToHomogeneous(plane)
+        projected, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), self.matrix, self.distortion)
+        # A solution that ran away gives NaN, which compares false.
+        close: NDArray[np.bool_] = np.abs(projected - pixels).max(axis=(1, 2)) <= INVERSE_TOLERANCE
+        return close
 
     def resized(self, width: int, height: int) -> Camera:
         """Give the camera of the same image, resized.

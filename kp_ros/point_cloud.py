@@ -7,7 +7,8 @@ and the offline tools, which copy a :class:`PointCloud` into their own message c
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -104,10 +105,8 @@ class PointCloud:
         head = _Cdr()
         head.put("iI", seconds, nanoseconds)
         head.put_string(self.frame_id)
-        head.put("III", self.height, self.width, len(self.fields))
-        for one in self.fields:
-            head.put_string(one.name)
-            head.put("IBI", one.offset, one.datatype, one.count)
+        head.put("II", self.height, self.width)
+        head.buffer += _fields_cdr(self.points.dtype)
         head.put("?III", self.is_bigendian, self.point_step, self.row_step, self.row_step)
         return b"".join([bytes(head.buffer), self.data.data, struct.pack("?", self.is_dense)])
 
@@ -139,6 +138,18 @@ class _Cdr:
         encoded = text.encode() + b"\0"
         self.put("I", len(encoded))
         self.buffer += encoded
+
+
+@cache
+def _fields_cdr(dtype: np.dtype[np.void]) -> bytes:
+    """The sequence of fields; it begins at a multiple of four bytes, whatever comes before it."""
+    fields = point_fields(dtype)
+    part = _Cdr()
+    part.put("I", len(fields))
+    for one in fields:
+        part.put_string(one.name)
+        part.put("IBI", one.offset, one.datatype, one.count)
+    return bytes(part.buffer[4:])
 
 
 def pack_keypoints(features: Features, camera: Camera | None, stamp_ns: int, frame_id: str) -> PointCloud:
@@ -173,15 +184,14 @@ def pack_tracks(tracks: Tracks, camera: Camera | None, stamp_ns: int, frame_id: 
 
     :param camera: gives the rays ``x y z``; without one they are NaN.
     """
-    bare = Tracks(
-        tracks.track_id,
-        tracks.age,
-        tracks.keypoints,
-        tracks.velocity,
-        tracks.scores,
-        tracks.descriptors[:, :0],
-    )
+    bare = replace(tracks, descriptors=tracks.descriptors[:, :0])
     return pack_features(bare, camera, stamp_ns, frame_id)
+
+
+def without_descriptors(features: PointCloud) -> PointCloud:
+    """Give the cloud of ``~/tracks`` from that of ``~/features``: cheaper than packing the same tracks again."""
+    track = features.data.reshape(features.width, features.point_step)[:, : TRACK_DTYPE.itemsize]
+    return replace(features, points=np.ascontiguousarray(track).view(TRACK_DTYPE)[:, 0])
 
 
 def _write_keypoints(points: NDArray[np.void], keypoints: Float32, scores: Float32, camera: Camera | None) -> bool:

@@ -8,7 +8,15 @@ import pytest
 from kp_ros.camera import Camera
 from kp_ros.features import Features, Tracks
 from kp_ros.offline.run import cloud_message
-from kp_ros.point_cloud import PointCloud, PointField, feature_dtype, pack_features, pack_keypoints, pack_tracks
+from kp_ros.point_cloud import (
+    PointCloud,
+    PointField,
+    feature_dtype,
+    pack_features,
+    pack_keypoints,
+    pack_tracks,
+    without_descriptors,
+)
 from kp_ros.recordings.messages import typestore
 
 CAMERA = Camera(640, 480, np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]]), np.zeros(0))
@@ -94,6 +102,13 @@ def test_tracks_are_the_features_without_their_descriptors() -> None:
     assert bare.point_step == 40
     assert bare.fields == full.fields[:-1]
     np.testing.assert_array_equal(bare.data.reshape(9, -1), full.data.reshape(9, -1)[:, :40])
+
+
+@pytest.mark.parametrize(("count", "descriptor_size"), [(9, 64), (0, 64), (9, 0)])
+def test_tracks_can_be_had_from_the_features(count: int, descriptor_size: int) -> None:
+    tracks = make_tracks(count, descriptor_size)
+    features = pack_features(tracks, CAMERA, 5, "camera")
+    assert without_descriptors(features).to_cdr() == pack_tracks(tracks, CAMERA, 5, "camera").to_cdr()
 
 
 def test_binary_descriptors_stay_bytes() -> None:

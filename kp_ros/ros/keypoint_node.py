@@ -303,7 +303,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _spin(executor: SingleThreadedExecutor, node: KeypointNode) -> None:
-    """Spin until Ctrl-C, whatever a callback raises: Jazzy's rclpy itself raises on a transition that is not allowed."""
+    """Spin until Ctrl-C, whatever a callback raises: Jazzy's rclpy does so on a transition that is not allowed."""
     while rclpy.ok():
         try:
             executor.spin()

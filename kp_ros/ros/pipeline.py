@@ -16,7 +16,7 @@ from kp_ros.camera import Camera
 from kp_ros.drawing import TrackTails, draw_tracks
 from kp_ros.frontend import FrameResult, Frontend
 from kp_ros.image_decoding import ImageError
-from kp_ros.point_cloud import pack_features, pack_keypoints, pack_tracks
+from kp_ros.point_cloud import pack_features, pack_keypoints, pack_tracks, without_descriptors
 from kp_ros.ros.camera_watch import CameraWatch
 from kp_ros.ros.messages import decode, stamp_of, to_image
 from kp_ros.ros.publishers import Publishers, wanted
@@ -104,15 +104,17 @@ class Pipeline:
         publishers, stamp_ns = self._publishers, result.stamp_ns
         begun = time.perf_counter()
         messages = []
-        if wanted(publishers.tracks):
-            cloud = pack_tracks(result.tracks, camera, stamp_ns, frame_id)
-            messages.append((publishers.tracks, cloud.to_cdr()))
         if wanted(publishers.features):
-            cloud = pack_features(result.tracks, camera, stamp_ns, frame_id)
-            messages.append((publishers.features, cloud.to_cdr()))
+            features = pack_features(result.tracks, camera, stamp_ns, frame_id)
+            messages.append((publishers.features, features.to_cdr()))
+            if wanted(publishers.tracks):
+                messages.append((publishers.tracks, without_descriptors(features).to_cdr()))
+        elif wanted(publishers.tracks):
+            tracks = pack_tracks(result.tracks, camera, stamp_ns, frame_id)
+            messages.append((publishers.tracks, tracks.to_cdr()))
         if wanted(publishers.keypoints):
-            cloud = pack_keypoints(result.features, camera, stamp_ns, frame_id)
-            messages.append((publishers.keypoints, cloud.to_cdr()))
+            keypoints = pack_keypoints(result.features, camera, stamp_ns, frame_id)
+            messages.append((publishers.keypoints, keypoints.to_cdr()))
         packed = time.perf_counter()
         for publisher, message in messages:
             publisher.publish(message)
