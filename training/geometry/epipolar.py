@@ -33,7 +33,8 @@ def epipolar_distance(first: Tensor, second: Tensor, source: View, target: View)
     lines = lines / torch.linalg.vector_norm(lines[..., :2], dim=-1, keepdim=True).clamp(min=1e-9)
     focal = 0.5 * (target.intrinsics[:, 0, 0] + target.intrinsics[:, 1, 1])
     across = lines @ homogeneous(rays_of(second, target)).transpose(1, 2)
-    return across.abs() * focal[:, None, None]
+    distance: Tensor = across.abs() * focal[:, None, None]
+    return distance
 
 
 def homogeneous(points: Tensor) -> Tensor:

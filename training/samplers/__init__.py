@@ -1,0 +1,1 @@
+"""Samplers: logit map -> keypoints, each with the log-probability by which this sampler drew it."""
