@@ -38,6 +38,8 @@ Afterwards: `kp_ros overlay demo_output/drive.mcap -o again.mp4`, or open drive.
 
 #: Frames of the picture.
 TILES = 4
+#: Share of dropped images above which there is a remark.
+MOST_DROPS = 0.01
 
 
 def register(app: typer.Typer) -> None:
@@ -61,6 +63,9 @@ def register(app: typer.Typer) -> None:
                 show_default=False,
             ),
         ] = None,
+        rate: Annotated[
+            float, typer.Option("--rate", "-r", help="Times as fast as real time, for a slow machine.", min=0.05)
+        ] = 1.0,
         photographs: Annotated[
             Path | None,
             typer.Option(
@@ -113,6 +118,7 @@ def register(app: typer.Typer) -> None:
                     parameters,
                     output / "node.log",
                     lambda frames: bar.update(task, completed=frames),
+                    rate,
                 )
             if summary.interrupted:
                 raise Interrupted(f"{bag} is whole")
@@ -123,6 +129,8 @@ def register(app: typer.Typer) -> None:
         finally:
             recording.close()
         _tell(run, lengths, title)
+        if run.dropped > MOST_DROPS * len(run.sent):
+            say("note: this machine is too slow or too busy for all images: try --rate 0.5, or --model orb", "yellow")
         if summary.late_seconds > 0.1:
             say(f"note: images were sent up to {summary.late_seconds:.1f} s late: this machine is busy", "yellow")
         for name, what in (

@@ -210,17 +210,19 @@ def run_live(
     parameters: Mapping[str, object],
     log: Path,
     published: Callable[[int], None] = lambda frames: None,
+    rate: float = 1.0,
 ) -> tuple[LiveRun, ReplaySummary]:
-    """Start the node in its own process, replay a recording to it over DDS at the recorded rate, hear what comes back.
+    """Start the node in its own process, replay a recording to it over DDS, hear what comes back.
 
     :param stamps_ns: int64 [F], of the recording's images.
     :param parameters: of the node.
     :param log: where the node's output goes.
     :param published: called after each image with the number of images so far.
+    :param rate: times as fast as recorded.
     :raises NodeError: the node does not start, or ends.
     """
     run = LiveRun()
-    options = ReplayOptions()
+    options = ReplayOptions(rate)
     image_topic, _ = topics_of(recording, options)
 
     def sent(_: int, frames: int) -> None:
