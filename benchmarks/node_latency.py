@@ -49,6 +49,7 @@ class Camera:
 
     domain: int
     compressed: bool
+    best_effort: bool
     topics: list[str]
     answered: dict[int, float] = field(default_factory=dict)
     diagnostics: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -59,9 +60,9 @@ class Camera:
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
         kind, topic = (CompressedImage, "image/compressed") if self.compressed else (Image, "image")
-        self.images = self.node.create_publisher(kind, topic, qos_profile_sensor_data)
-        self.infos = self.node.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
         reliable = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+        self.images = self.node.create_publisher(kind, topic, qos_profile_sensor_data if self.best_effort else reliable)
+        self.infos = self.node.create_publisher(CameraInfo, "camera_info", reliable)
         for name in self.topics:
             self.node.create_subscription(PointCloud2, f"keypoint_node/{name}", self._on_cloud, reliable, raw=True)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable)
@@ -184,7 +185,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": str(CHECKOUT)}
     node = subprocess.Popen(command, env=environment)
     try:
-        camera = Camera(domain, options.encoding == "jpeg", options.topics)
+        camera = Camera(domain, options.encoding == "jpeg", options.best_effort, options.topics)
         camera.transition(Transition.TRANSITION_CONFIGURE)
         camera.activate()
         camera.publish(messages, info, options.rate, WARM_UP_SECONDS)
@@ -225,6 +226,7 @@ def main() -> None:
         "--seconds", type=float, default=30.0, help=f"at most {TIMED_IMAGES} images are timed (%(default)s)"
     )
     parser.add_argument("--encoding", choices=("mono8", "bgr8", "jpeg"), default="mono8")
+    parser.add_argument("--best-effort", action="store_true", help="publish images so; most drivers are reliable")
     parser.add_argument(
         "--topics",
         nargs="+",
