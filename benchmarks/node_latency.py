@@ -175,11 +175,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     parameters = {
         "autostart": False,
-        "model": options.model,
         "max_keypoints": options.keypoints,
         "max_tracks": options.keypoints,
         "image_transport": "compressed" if options.encoding == "jpeg" else "raw",
     }
+    if options.model:
+        parameters["model"] = options.model
     command = [sys.executable, "-m", "kp_ros.ros.keypoint_node", "--ros-args"]
     command += [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
     environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": str(CHECKOUT)}
