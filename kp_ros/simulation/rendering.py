@@ -28,7 +28,7 @@ SAMPLES = 2
 #: that their mean blends two resolutions (as trilinear filtering does, at half its price).
 ROUNDING = 2.0 ** np.array([[0.125, 0.625], [0.875, 0.375]], np.float32)
 #: Sine of the elevation up to which the sky has the horizon's colour.
-SKY_BEGINS = 0.3
+SKY_BEGINS = 0.28
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ def render(world: World, camera: Camera, pose: Matrix) -> RenderedFrame:
     depth = _depth(planes, camera)
     seen, nearness = _visible(planes, camera.width, camera.height, SAMPLES)
     image = _colours(world, planes, seen, nearness)
+    image = _with_sky(image, world, camera, pose, seen)
     if world.haze:
         image = _through_haze(image, depth, world)
-    image = _with_sky(image, world, camera, pose, seen)
     return RenderedFrame(image, depth, pose)
 
 
@@ -291,7 +291,9 @@ def _with_sky(image: Image, world: World, camera: Camera, pose: Matrix, seen: ND
     squares = sum(_affine(row, 0, camera.height, 0, camera.width) ** 2 for row in inverse)
     elevation = np.clip(upwards / np.sqrt(squares), SKY_BEGINS, 1) - np.float32(SKY_BEGINS)
     steps = np.rint(elevation * np.float32(255 / (1 - SKY_BEGINS))).astype(np.uint8)
-    blend = np.sqrt(np.arange(256) / 255)[:, None]
+    # Smooth at its beginning: an edge in the sky would be a thing to track.
+    height = np.arange(256)[:, None] / 255
+    blend = height * (2 - height) * np.minimum(1, 8 * height)
     colours = np.rint(np.array(world.horizon) * (1 - blend) + np.array(world.zenith) * blend).astype(np.uint8)
     sky = cv2.LUT(cv2.merge([steps] * 3), colours[None])
     return np.asarray(cv2.add(image, cv2.multiply(sky, cv2.merge([share] * 3), scale=1 / 255)), np.uint8)

@@ -191,7 +191,7 @@ def _under_sky(picture: Image) -> tuple[Image, tuple[int, int, int]]:
     """A landscape whose upper fifth fades into one colour, and that colour (BGR): the sky goes on above it."""
     rows = picture.shape[0]
     colour = np.rint(picture[: rows // 12].mean((0, 1)))
-    share = np.clip(1 - np.arange(rows) / (rows / 5), 0, 1)[:, None, None]
+    share = np.clip(1.1 - np.arange(rows) / (rows / 5), 0, 1)[:, None, None]
     faded = np.rint(picture * (1 - share) + colour * share).astype(np.uint8)
     blue, green, red = (int(value) for value in colour)
     return faded, (blue, green, red)
