@@ -1,19 +1,9 @@
 import pytest
 import torch
+from planes import SIZE, wall
 
 from training.geometry.camera import View
 from training.geometry.reprojection import look_up, overlap, reproject
-
-SIZE = (40, 60)
-
-
-def wall(x: float = 0.0, z: float = 0.0, depth: float = 2.0) -> View:
-    """A camera at (x, 0, z) that looks along z at a plane; f = 20 px."""
-    pose = torch.eye(4)
-    pose[:3, 3] = torch.tensor([-x, 0.0, -z])
-    intrinsics = torch.tensor([[20.0, 0, 30], [0, 20, 20], [0, 0, 1]])
-    return View(intrinsics[None], pose[None], SIZE, torch.full((1, *SIZE), depth))
-
 
 POINTS = torch.tensor([[[30.0, 20.0], [50.0, 30.0], [5.0, 20.0]]])
 

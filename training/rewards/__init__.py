@@ -1,0 +1,1 @@
+"""Rewards: what was drawn and the truth -> numbers without gradient."""
