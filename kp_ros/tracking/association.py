@@ -24,15 +24,9 @@ def similarity(first: NDArray[Any], second: NDArray[Any]) -> Float32:
     if first.shape[1] == 0:
         return np.ones(len(first), np.float32)
     if first.dtype == np.uint8:
-        different = (
-            np.bitwise_count(first ^ second).sum(1) if hasattr(np, "bitwise_count") else _popcount(first ^ second)
-        )
+        different = np.unpackbits(first ^ second, axis=1).sum(1)
         return (1 - different / (8 * first.shape[1])).astype(np.float32)
     return np.asarray(np.einsum("nd,nd->n", first, second), np.float32)
-
-
-def _popcount(packed: NDArray[np.uint8]) -> NDArray[Any]:
-    return np.asarray(np.unpackbits(packed, axis=1).sum(1))
 
 
 def similarity_matrix(first: NDArray[Any], second: NDArray[Any]) -> Float32:
@@ -71,7 +65,7 @@ class Lookup:
 
     def _cells(self, points: Float32) -> NDArray[np.int64]:
         cells = (points[:, ::-1] / self._cell).astype(np.int64) + 1
-        return np.clip(cells, 1, np.array(self._label.shape) - 2)
+        return np.asarray(np.clip(cells, 1, np.array(self._label.shape) - 2))
 
     def nearest(self, queries: Float32) -> tuple[NDArray[np.int64], Float32]:
         """The nearest point to each query.
@@ -81,14 +75,30 @@ class Lookup:
         """
         if len(self._points) == 0 or len(queries) == 0:
             return np.full(len(queries), -1, np.int64), np.full(len(queries), np.inf, np.float32)
-        cells = self._cells(queries)[:, None] + _AROUND
-        label = self._label[cells[..., 0], cells[..., 1]]
-        distance = np.linalg.norm(self._points[label] - queries[:, None], axis=2)
-        distance = np.where((label >= 0) & (distance <= self._radius), distance, np.inf).astype(np.float32)
+        label, distance = self._candidates(queries)
         best = distance.argmin(1)
         rows = np.arange(len(queries))
         shortest = distance[rows, best]
         return np.where(np.isfinite(shortest), label[rows, best], -1), shortest
+
+    def neighbours(self, queries: Float32) -> NDArray[np.int64]:
+        """The points within the radius of each query, at most one a cell.
+
+        :param queries: float32 [N, 2], pixels.
+        :returns: int64 [N, 9], indices of points, -1 where a cell has none within the radius.
+        """
+        if len(self._points) == 0 or len(queries) == 0:
+            return np.full((len(queries), 9), -1, np.int64)
+        label, distance = self._candidates(queries)
+        return np.where(np.isfinite(distance), label, -1)
+
+    def _candidates(self, queries: Float32) -> tuple[NDArray[np.int64], Float32]:
+        cells = self._cells(queries)[:, None] + _AROUND
+        label = self._label[cells[..., 0], cells[..., 1]]
+        offset = self._points[label] - queries[:, None]
+        squared = np.einsum("nkc,nkc->nk", offset, offset)
+        distance = np.where((label >= 0) & (squared <= self._radius**2), np.sqrt(squared), np.inf)
+        return label, distance.astype(np.float32)
 
 
 def unique_claims(claim: NDArray[np.int64], cost: Float32) -> NDArray[np.int64]:
@@ -132,3 +142,21 @@ def search(
     rows = np.arange(len(predicted))
     mutual = alike.argmax(0)[best] == rows
     return np.where(mutual & (alike[rows, best] >= least), best, -1)
+
+
+def crowded(points: Float32, ids: NDArray[np.uint32], shape: tuple[int, ...], radius: float) -> NDArray[np.bool_]:
+    """Which tracks sit on an older one.
+
+    :param points: float32 [N, 2], pixels.
+    :param ids: uint32 [N], lower is older.
+    :param shape: of the image, (H, W).
+    :param radius: pixels.
+    :returns: bool [N].
+    """
+    order = np.argsort(ids)
+    place = points[order]
+    # Of several tracks in a cell the lookup keeps the oldest, which is the one that stays.
+    neighbours = Lookup(place, shape, radius).neighbours(place)
+    yielding = np.empty(len(points), bool)
+    yielding[order] = ((neighbours >= 0) & (neighbours < np.arange(len(points))[:, None])).any(1)
+    return yielding

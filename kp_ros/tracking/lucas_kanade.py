@@ -1,4 +1,4 @@
-"""Pyramidal Lucas-Kanade between two consecutive frames, started from a prediction."""
+"""Lucas-Kanade between two consecutive frames, started from a prediction."""
 
 from __future__ import annotations
 
@@ -12,24 +12,17 @@ _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)
 
 
 def flow(
-    last: NDArray[np.uint8],
-    image: NDArray[np.uint8],
-    points: Float32,
-    predicted: Float32,
-    window: int,
-    levels: int,
+    last: NDArray[np.uint8], image: NDArray[np.uint8], points: Float32, predicted: Float32, window: int
 ) -> tuple[Float32, NDArray[np.bool_]]:
-    """Follow points from one image to the next (Bouguet, "Pyramidal Implementation of the Lucas Kanade Feature
-    Tracker", 2000).
+    """Follow points from one image to the next, at full resolution (Lucas and Kanade, IJCAI 1981).
 
     :param last: uint8 [H, W].
     :param image: uint8 [H, W].
     :param points: float32 [N, 2], pixels of ``last``.
     :param predicted: float32 [N, 2], pixels of ``image``, where the search starts.
     :param window: side of the window, pixels.
-    :param levels: pyramid levels above full resolution.
     :returns: float32 [N, 2], pixels of ``image``, and bool [N], whether the search ended well.
-    """  # noqa: D205
+    """
     if len(points) == 0:
         return points.copy(), np.zeros(0, bool)
     found, status, _ = cv2.calcOpticalFlowPyrLK(
@@ -38,7 +31,7 @@ def flow(
         points[:, None],
         predicted[:, None].copy(),
         winSize=(window, window),
-        maxLevel=levels,
+        maxLevel=0,
         criteria=_CRITERIA,
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )

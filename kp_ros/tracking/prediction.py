@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kp_ros.features import Float32
+from kp_ros.features import Features, Float32, Tracks
+from kp_ros.tracking.association import similarity_matrix
 
 #: The coarse flow works on images of about this many pixels on their shorter side.
 _COARSE_SIDE = 120
 #: DIS needs room for its 8 x 8 patches on two levels.
 _SMALLEST_SIDE = 32
+#: DIS decides by the longer side how coarse it starts; from this width on it finds motions of a fifth of the image.
+_WIDE = 184
+#: With fewer matches than this a change of view is not believed.
+_FEWEST = 12
+
+
+@dataclass(frozen=True)
+class FlowField:
+    """Motion from the last image to this one, on a coarse grid.
+
+    :ivar motion: float32 [h, w, 2], pixels of the thumbnail; None where nothing is known.
+    :ivar scale: float32 [2], pixels of the image to a pixel of the thumbnail, x and y.
+    """
+
+    motion: Float32 | None
+    scale: Float32
+
+    def predict(self, points: Float32) -> Float32:
+        """Move points of the last image to where they should be in this one.
+
+        :param points: float32 [N, 2], pixels.
+        :returns: float32 [N, 2], pixels; the points as they were where nothing is known.
+        """
+        if self.motion is None or len(points) == 0:
+            return points.copy()
+        places = ((points + 0.5) / self.scale - 0.5).astype(np.float32)
+        moved = cv2.remap(self.motion, places[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+        return np.asarray(points + moved * self.scale, np.float32)
 
 
 class CoarseFlow:
@@ -33,22 +63,48 @@ class CoarseFlow:
         """Forget the last image."""
         self._last = None
 
-    def step(self, image: NDArray[np.uint8], points: Float32) -> Float32:
-        """Predict points of the last image in this one, and remember this one.
+    def step(self, image: NDArray[np.uint8]) -> FlowField:
+        """Compute the flow from the last image to this one, and remember this one.
 
         :param image: uint8 [H, W].
-        :param points: float32 [N, 2], pixels of the last image.
-        :returns: float32 [N, 2], pixels of this image; the points as they were where nothing is known.
         """
         height, width = image.shape
         shrink = max(1, round(min(height, width) / _COARSE_SIDE))
-        size = (max(1, width // shrink), max(1, height // shrink))
+        size = (width // shrink, height // shrink)
+        if min(size) < _SMALLEST_SIDE:
+            self._last = None
+            return FlowField(None, np.ones(2, np.float32))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        small = cv2.copyMakeBorder(small, 0, 0, 0, max(0, _WIDE - size[0]), cv2.BORDER_REPLICATE)
         last, self._last = self._last, small
-        if last is None or len(points) == 0 or min(size) < _SMALLEST_SIDE:
-            return points.copy()
-        flow = self._engine.calc(last, small, None)
         scale = np.array([width / size[0], height / size[1]], np.float32)
-        thumbnail = ((points + 0.5) / scale - 0.5).astype(np.float32)
-        moved = cv2.remap(flow, thumbnail[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
-        return (points + moved * scale).astype(np.float32)
+        if last is None or last.shape != small.shape:
+            return FlowField(None, scale)
+        return FlowField(self._engine.calc(last, small, None), scale)
+
+
+def relocate(tracks: Tracks, features: Features) -> Float32:
+    """Predict all tracks from descriptors alone: after a jump that no flow can follow.
+
+    Mutual nearest neighbours vote for a similarity transform of the image.
+
+    :param tracks: of the last image.
+    :param features: of this one.
+    :returns: float32 [N, 2], pixels; the tracks' own places where the descriptors do not agree on a motion.
+    """
+    points = tracks.keypoints
+    if min(len(tracks), len(features)) < _FEWEST or tracks.descriptors.shape[1] == 0:
+        return points.copy()
+    alike = similarity_matrix(tracks.descriptors, features.descriptors)
+    best = alike.argmax(1)
+    mutual = np.flatnonzero(alike.argmax(0)[best] == np.arange(len(best)))
+    if len(mutual) < _FEWEST:
+        return points.copy()
+    target = features.keypoints[best[mutual]]
+    # OpenCV seeds this RANSAC with a constant at every call.
+    motion, inliers = cv2.estimateAffinePartial2D(
+        points[mutual], target, method=cv2.RANSAC, ransacReprojThreshold=10.0, maxIters=500
+    )
+    if motion is None or inliers.sum() < max(_FEWEST, len(mutual) // 5):
+        return points.copy()
+    return np.asarray(points @ motion[:, :2].T + motion[:, 2], np.float32)

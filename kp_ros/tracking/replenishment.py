@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from kp_ros.features import Float32
 from kp_ros.tracking.association import Lookup
 
-#: The image is divided into about this many cells when new points are spread over it.
-_CELLS = 64
+#: Side of the window that texture is judged in, pixels of the image at half resolution.
+_WINDOW = 7
 
 
 def inside(points: Float32, shape: tuple[int, ...], border: float) -> NDArray[np.bool_]:
@@ -24,38 +25,50 @@ def inside(points: Float32, shape: tuple[int, ...], border: float) -> NDArray[np
     return np.asarray(((points >= border) & (points <= limit)).all(1))
 
 
+def texture(image: NDArray[np.uint8], points: Float32) -> Float32:
+    """How well points can be located: the gradient in the direction in which it is weakest.
+
+    It is the root of the smaller eigenvalue of the structure tensor (Shi and Tomasi, "Good Features to Track", CVPR
+    1994), in units that do not depend on the window: where it falls to the noise of the image, a point slides.
+
+    :param image: uint8 [H, W].
+    :param points: float32 [N, 2], pixels.
+    :returns: float32 [N], root mean square over the window, grey levels a pixel.
+    """
+    if len(points) == 0 or min(image.shape) < 2 * _WINDOW:
+        return np.zeros(len(points), np.float32)
+    half = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    # OpenCV scales its 3 x 3 Sobel sums so that a unit slope gives 2 / 255, averaged over the window.
+    weakest = np.sqrt(np.maximum(cv2.cornerMinEigenVal(half, _WINDOW, ksize=3), 0)) * (255 / 2)
+    places = ((points + 0.5) / 2 - 0.5).astype(np.float32)
+    return cv2.remap(weakest, places[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0] / 2
+
+
 def choose(
-    candidates: Float32, tracked: Float32, shape: tuple[int, ...], count: int, spacing: float, border: float
+    candidates: Float32,
+    strength: Float32,
+    tracked: Float32,
+    shape: tuple[int, ...],
+    count: int,
+    weakest: float,
+    spacing: float,
+    border: float,
 ) -> NDArray[np.int64]:
-    """Choose detections that become tracks: away from tracks, and first where the image is emptiest.
+    """Choose detections that become tracks: away from tracks, the best textured first.
 
-    The k-th best of a cell that already holds m tracks comes in turn m + k, so that cells fill evenly; within a turn
-    the better score goes first.
-
-    :param candidates: float32 [M, 2], best score first, pixels.
-    :param tracked: float32 [N, 2], points that are followed already.
+    :param candidates: float32 [M, 2], pixels.
+    :param strength: float32 [M], as :func:`texture` gives it.
+    :param tracked: float32 [N, 2], points that are followed already, pixels.
     :param shape: of the image, (H, W).
     :param count: how many are wanted at most.
+    :param weakest: least strength.
     :param spacing: least distance to a tracked point, pixels.
     :param border: least distance to the image's edge, pixels.
     :returns: int64 [at most count], indices into ``candidates``, ascending.
     """
-    free = inside(candidates, shape, border)
+    free = inside(candidates, shape, border) & (strength >= weakest)
     if len(tracked):
         free &= Lookup(tracked, shape, spacing).nearest(candidates)[0] < 0
     index = np.flatnonzero(free)
-    if count <= 0 or len(index) <= count:
-        return index[: max(count, 0)]
-    side = float(np.sqrt(shape[0] * shape[1] / _CELLS))
-    columns = int(shape[1] / side) + 1
-
-    def cell(points: Float32) -> NDArray[np.int64]:
-        return np.asarray((points[:, 1] / side).astype(np.int64) * columns + (points[:, 0] / side).astype(np.int64))
-
-    own = cell(candidates[index])
-    held = np.bincount(cell(tracked), minlength=int(own.max()) + 1)
-    order = np.argsort(own, kind="stable")
-    starts = np.searchsorted(own[order], own[order])
-    turn = np.empty(len(index), np.int64)
-    turn[order] = np.arange(len(index)) - starts + held[own[order]]
-    return np.sort(index[np.argsort(turn, kind="stable")[:count]])
+    best = np.argsort(-strength[index], kind="stable")[: max(count, 0)]
+    return np.sort(index[best])

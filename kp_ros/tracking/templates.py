@@ -1,10 +1,10 @@
 """Patches that remember what a point looked like, and their registration in later frames.
 
 A point that is followed from frame to frame drifts, because every step adds its error. A template does not: it is taken
-once and registered in each frame anew, by the inverse compositional algorithm (Baker and Matthews, "Lucas-Kanade 20 Years
-On", IJCV 2004) with an affine warp and with gain and offset of the brightness. All that depends on the template alone,
-the pseudo-inverse included, is computed when it is taken, so that a step for a thousand points is one image sampling
-and one matrix product.
+once and registered in each frame anew, by the inverse compositional algorithm (Baker and Matthews, "Lucas-Kanade 20
+Years On", IJCV 2004) with an affine warp and with gain and offset of the brightness. All that depends on the template
+alone, the pseudo-inverse included, is computed when it is taken, so that a step for a thousand points is one image
+sampling and one matrix product.
 """
 
 from __future__ import annotations
@@ -28,109 +28,126 @@ _BLANK = 1.0
 class Templates:
     """What N points looked like.
 
-    :ivar solver: float32 [N, 7, P]; times a patch of P samples gives gain x (six warp parameters), gain.
-    :ivar appearance: float32 [N, P], zero mean and unit norm.
+    The pseudo-inverse is split: a patch of P samples times ``shift`` gives gain x (move in x, move in y) and the gain,
+    times ``bend`` gain x (the four parameters of the affine part).
+
+    :ivar shift: float32 [N, 3, P].
+    :ivar bend: float32 [N, 4, P].
+    :ivar appearance: float32 [N, 1, P], zero mean and unit norm.
     """
 
-    solver: Float32
+    shift: Float32
+    bend: Float32
     appearance: Float32
 
+    def __len__(self) -> int:
+        return len(self.shift)
+
     def __getitem__(self, index: Any) -> Templates:
-        return Templates(self.solver[index], self.appearance[index])
+        return Templates(self.shift[index], self.bend[index], self.appearance[index])
+
+    def __setitem__(self, index: Any, value: Templates) -> None:
+        self.shift[index], self.bend[index], self.appearance[index] = value.shift, value.bend, value.appearance
 
 
-def grid(points: int, spacing: float) -> Float32:
-    """Sample positions of a square patch around (0, 0).
+class Sampler:
+    """Takes and registers square templates of one size."""
 
-    :param points: samples a side.
-    :param spacing: between two samples, pixels.
-    :returns: float32 [2, points * points], x and y.
-    """
-    axis = (np.arange(points, dtype=np.float32) - (points - 1) / 2) * np.float32(spacing)
-    y, x = np.meshgrid(axis, axis, indexing="ij")
-    return np.stack([x.ravel(), y.ravel()])
+    def __init__(self, side: int, spacing: float) -> None:
+        """Lay out the sample positions.
 
+        :param side: samples a side.
+        :param spacing: between two samples, pixels.
+        """
+        self.side, self.spacing = side, spacing
+        self._offsets = self._grid(side)
+        self._wide_offsets = self._grid(side + 2)
 
-def sample(image: NDArray[np.uint8], points: Float32, warp: Float32, offsets: Float32) -> Float32:
-    """Cut patches out of an image, bilinearly.
+    def _grid(self, side: int) -> Float32:
+        """Sample positions in homogeneous coordinates, float32 [3, side * side]."""
+        axis = (np.arange(side, dtype=np.float32) - (side - 1) / 2) * np.float32(self.spacing)
+        y, x = np.meshgrid(axis, axis, indexing="ij")
+        return np.stack([x.ravel(), y.ravel(), np.ones(side * side, np.float32)]).astype(np.float32)
 
-    :param image: uint8 [H, W].
-    :param points: float32 [N, 2], centres in pixels.
-    :param warp: float32 [N, 2, 2], from patch offsets to image offsets.
-    :param offsets: float32 [2, P].
-    :returns: float32 [N, P].
-    """
-    moved = (warp.reshape(-1, 2) @ offsets).reshape(len(points), 2, -1)
-    moved += points[:, :, None]
-    x, y = np.ascontiguousarray(moved[:, 0]), np.ascontiguousarray(moved[:, 1])
-    return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    def empty(self, count: int) -> Templates:
+        """Room for so many templates."""
+        size = self.side * self.side
+        return Templates(
+            np.zeros((count, 3, size), np.float32),
+            np.zeros((count, 4, size), np.float32),
+            np.zeros((count, 1, size), np.float32),
+        )
 
+    @staticmethod
+    def _sample(image: NDArray[np.uint8], points: Float32, warp: Float32, offsets: Float32) -> Float32:
+        """Cut patches [N, P] out of an image, bilinearly."""
+        x = np.column_stack([warp[:, 0], points[:, 0]]) @ offsets
+        y = np.column_stack([warp[:, 1], points[:, 1]]) @ offsets
+        return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
 
-def take(image: NDArray[np.uint8], points: Float32, side: int, spacing: float) -> Templates:
-    """Remember what points look like now.
+    def take(self, image: NDArray[np.uint8], points: Float32) -> Templates:
+        """Remember what points look like now.
 
-    :param image: uint8 [H, W].
-    :param points: float32 [N, 2], pixels.
-    :param side: samples a side of the patch.
-    :param spacing: between two samples, pixels.
-    """
-    count, wide = len(points), side + 2
-    identity = np.broadcast_to(np.eye(2, dtype=np.float32), (count, 2, 2))
-    patch = sample(image, points, identity, grid(wide, spacing)).reshape(count, wide, wide)
-    inner = patch[:, 1:-1, 1:-1].reshape(count, -1)
-    centred = inner - inner.mean(1, keepdims=True)
-    norm = np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), _BLANK * side)
-    appearance = centred / norm
-    step = 2 * spacing * norm
-    along_x = (patch[:, 1:-1, 2:] - patch[:, 1:-1, :-2]).reshape(count, -1) / step
-    along_y = (patch[:, 2:, 1:-1] - patch[:, :-2, 1:-1]).reshape(count, -1) / step
-    x, y = grid(side, spacing)
-    columns = [along_x, along_y, along_x * x, along_x * y, along_y * x, along_y * y]
-    design = np.stack([*columns, appearance, np.full_like(appearance, 1 / side)], 1)
-    normal = design @ design.transpose(0, 2, 1)
-    translation = (normal[:, 0, 0] + normal[:, 1, 1])[:, None]
-    diagonal = np.arange(8)
-    normal[:, diagonal[2:6], diagonal[2:6]] += _AFFINE_DAMPING * translation * (side * spacing / 2) ** 2
-    normal[:, diagonal[:2], diagonal[:2]] += 1e-4 * translation + 1e-9
-    solver = np.linalg.solve(normal, design)[:, :7]
-    return Templates(np.ascontiguousarray(solver, np.float32), appearance)
+        :param image: uint8 [H, W], slightly smoothed, so that bilinear samples of it keep their contrast.
+        :param points: float32 [N, 2], pixels.
+        """
+        if len(points) == 0:
+            return self.empty(0)
+        count, side, spacing = len(points), self.side, self.spacing
+        identity = np.broadcast_to(np.eye(2, dtype=np.float32), (count, 2, 2))
+        patch = self._sample(image, points, identity, self._wide_offsets).reshape(count, side + 2, side + 2)
+        inner = patch[:, 1:-1, 1:-1].reshape(count, -1)
+        centred = inner - inner.mean(1, keepdims=True)
+        norm = np.maximum(np.sqrt(np.einsum("np,np->n", centred, centred))[:, None], _BLANK * side)
+        step = 2 * spacing * norm
+        x, y = self._offsets[:2]
+        design = np.empty((count, 8, side * side), np.float32)
+        design[:, 0] = (patch[:, 1:-1, 2:] - patch[:, 1:-1, :-2]).reshape(count, -1) / step
+        design[:, 1] = (patch[:, 2:, 1:-1] - patch[:, :-2, 1:-1]).reshape(count, -1) / step
+        design[:, 2] = centred / norm
+        np.multiply(design[:, 0], x, out=design[:, 3])
+        np.multiply(design[:, 0], y, out=design[:, 4])
+        np.multiply(design[:, 1], x, out=design[:, 5])
+        np.multiply(design[:, 1], y, out=design[:, 6])
+        design[:, 7] = 1 / side
+        normal = design @ design.transpose(0, 2, 1)
+        strength = (normal[:, 0, 0] + normal[:, 1, 1])[:, None]
+        damping = np.array([1e-4] * 2 + [0] + [_AFFINE_DAMPING * (side * spacing / 2) ** 2] * 4 + [0], np.float32)
+        diagonal = np.arange(8)
+        normal[:, diagonal, diagonal] += strength * damping + np.float32(1e-6)
+        solver = np.linalg.inv(normal)[:, :7] @ design
+        return Templates(solver[:, :3], solver[:, 3:], design[:, 2:3].copy())
 
+    def register(
+        self, image: NDArray[np.uint8], templates: Templates, points: Float32, warp: Float32, iterations: int
+    ) -> tuple[Float32, Float32, Float32]:
+        """Find templates in an image, near where they are expected.
 
-def register(
-    image: NDArray[np.uint8],
-    templates: Templates,
-    points: Float32,
-    warp: Float32,
-    side: int,
-    spacing: float,
-    iterations: int,
-) -> tuple[Float32, Float32, Float32]:
-    """Find templates in an image, near where they are expected.
+        The first step may bend the template, the others only move it.
 
-    :param image: uint8 [H, W].
-    :param templates: of N points.
-    :param points: float32 [N, 2], where the search starts, pixels.
-    :param warp: float32 [N, 2, 2], from template offsets to image offsets, where the search starts.
-    :param side: samples a side of the patch.
-    :param spacing: between two samples, pixels.
-    :param iterations: Gauss-Newton steps.
-    :returns: float32 [N, 2] pixels, float32 [N, 2, 2] warps, float32 [N] correlation in (-1, 1).
-    """
-    if len(points) == 0:
-        return points, warp, np.zeros(0, np.float32)
-    offsets = grid(side, spacing)
-    reach = 1 / (side * spacing / 2)
-    for _ in range(iterations):
-        patch = sample(image, points, warp, offsets)
-        step = (templates.solver @ patch[:, :, None])[:, :, 0]
-        step = step[:, :6] / np.maximum(step[:, 6:], _BLANK * side / 2)
-        move = np.clip(step[:, :2], -1, 1)
-        bend = np.clip(step[:, 2:], -reach, reach) + np.array([1, 0, 0, 1], np.float32)
-        a, b, c, d = bend.T
-        inverse = np.stack([d, -b, -c, a], 1).reshape(-1, 2, 2) / np.maximum(a * d - b * c, 0.1)[:, None, None]
-        warp = warp @ inverse
-        points = points - (warp @ move[:, :, None])[:, :, 0]
-    patch = sample(image, points, warp, offsets)
-    patch -= patch.mean(1, keepdims=True)
-    norm = np.maximum(np.sqrt(np.einsum("np,np->n", patch, patch)), _BLANK * side)
-    return points, warp, np.einsum("np,np->n", patch, templates.appearance) / norm
+        :param image: uint8 [H, W], smoothed as it was for :meth:`take`.
+        :param templates: of N points.
+        :param points: float32 [N, 2], where the search starts, pixels.
+        :param warp: float32 [N, 2, 2], from template offsets to image offsets, where the search starts.
+        :param iterations: Gauss-Newton steps.
+        :returns: float32 [N, 2] pixels, float32 [N, 2, 2] warps, float32 [N] correlation, -1 to 1.
+        """
+        if len(points) == 0:
+            return points.copy(), warp.copy(), np.zeros(0, np.float32)
+        reach = np.float32(1 / (self.side * self.spacing / 2))
+        for iteration in range(iterations):
+            patch = self._sample(image, points, warp, self._offsets)[:, :, None]
+            move = (templates.shift @ patch)[:, :, 0]
+            gain = np.maximum(move[:, 2:], _BLANK * self.side / 2)
+            if iteration == 0:
+                bend = np.clip((templates.bend @ patch)[:, :, 0] / gain, -reach, reach)
+                a, b, c, d = bend[:, 0] + 1, bend[:, 1], bend[:, 2], bend[:, 3] + 1
+                inverse = np.stack([d, -b, -c, a], 1).reshape(-1, 2, 2) / np.maximum(a * d - b * c, 0.1)[:, None, None]
+                warp = warp @ inverse
+            step = np.clip(move[:, :2] / gain, -1, 1)
+            points = points - np.einsum("nij,nj->ni", warp, step)
+        patch = self._sample(image, points, warp, self._offsets)
+        mean = patch.mean(1)
+        power = np.einsum("np,np->n", patch, patch) - patch.shape[1] * mean * mean
+        norm = np.maximum(np.sqrt(np.maximum(power, 0)), _BLANK * self.side)
+        return points, warp, (templates.appearance @ patch[:, :, None])[:, 0, 0] / norm

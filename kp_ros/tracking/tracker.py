@@ -1,4 +1,4 @@
-"""The tracker: predict, follow, register, verify, confirm, replenish."""
+"""The tracker: predict, register, follow, verify, confirm, replenish."""
 
 from __future__ import annotations
 
@@ -11,129 +11,190 @@ from numpy.typing import NDArray
 
 from kp_ros.camera import Camera
 from kp_ros.features import Features, Float32, Tracks
-from kp_ros.tracking import templates as template_module
-from kp_ros.tracking.association import Lookup, search, similarity, unique_claims
+from kp_ros.tracking.association import Lookup, crowded, search, similarity, unique_claims
 from kp_ros.tracking.lucas_kanade import flow
 from kp_ros.tracking.options import TrackerOptions
-from kp_ros.tracking.prediction import CoarseFlow
-from kp_ros.tracking.replenishment import choose, inside
-from kp_ros.tracking.templates import Templates
+from kp_ros.tracking.prediction import CoarseFlow, relocate
+from kp_ros.tracking.replenishment import choose, inside, texture
+from kp_ros.tracking.templates import Sampler
 from kp_ros.tracking.verification import epipolar_distance
+
+Booleans = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class _State:
-    """The followed points, oldest first, and what each one looked like."""
+class _Frame:
+    """One image, and what the registration sees of it."""
 
-    tracks: Tracks
-    templates: Templates
-    warp: Float32
+    image: NDArray[np.uint8]
+    smooth: NDArray[np.uint8]
+    stamp_ns: int
 
-    def __getitem__(self, index: Any) -> _State:
-        return _State(self.tracks[index], self.templates[index], self.warp[index])
-
-
-def _concatenate(first: _State, second: _State) -> _State:
-    def join(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
-        return np.concatenate([a, b])
-
-    a, b = first.tracks, second.tracks
-    return _State(
-        Tracks(
-            join(a.track_id, b.track_id),
-            join(a.age, b.age),
-            join(a.keypoints, b.keypoints),
-            join(a.velocity, b.velocity),
-            join(a.scores, b.scores),
-            join(a.descriptors, b.descriptors),
-        ),
-        Templates(
-            join(first.templates.solver, second.templates.solver),
-            join(first.templates.appearance, second.templates.appearance),
-        ),
-        join(first.warp, second.warp),
-    )
+    @staticmethod
+    def of(image: NDArray[np.uint8], stamp_ns: int) -> _Frame:
+        own = image.copy()
+        return _Frame(own, cv2.GaussianBlur(own, (3, 3), 0) if own.size else own, stamp_ns)
 
 
 class HybridTracker:
-    """Follows points by flow and templates, and ties them to detections by descriptor."""
+    """Follows points by their appearance and ties them to detections by descriptor.
+
+    A frame goes through seven steps:
+
+    1. Dense flow between thumbnails predicts every point.
+    2. Its template is registered there, with an affine warp: what correlates is found, without drift.
+    3. What the template missed is followed by Lucas-Kanade from the last frame and registered again. Where flow forth
+       and back agrees but the template does not, the point has changed its looks and a new template is taken.
+    4. What is lost still is searched among the detections by descriptor; if most is lost, the whole frame is.
+    5. Points off the epipolar geometry of the two frames, or on top of an older one, end.
+    6. Detections on tracks confirm them: the track takes over their score and descriptor.
+    7. Free detections, the best textured first, begin new tracks.
+    """
 
     def __init__(self, options: TrackerOptions) -> None:
         self.options = options
+        self._sampler = Sampler(options.template_points, options.template_spacing)
+        # Rows [0, count) belong to the tracks, in the order of self._tracks; the dead are overwritten by the last.
+        self._templates = self._sampler.empty(options.max_tracks)
+        self._warp = np.zeros((options.max_tracks, 2, 2), np.float32)
         self._coarse = CoarseFlow()
         self._next_id = 0
-        self._state: _State | None = None
-        self._image: NDArray[np.uint8] | None = None
-        self._stamp_ns = 0
+        self._tracks: Tracks | None = None
+        self._last: _Frame | None = None
 
     def reset(self) -> None:
         """Forget all tracks; ids go on counting and are never used again."""
-        self._state = None
-        self._image = None
+        self._tracks = None
+        self._last = None
         self._coarse.reset()
 
     def update(self, image: NDArray[np.uint8], stamp_ns: int, features: Features, camera: Camera | None) -> Tracks:
         """Carry the tracks on to one more image; see :class:`kp_ros.tracking.base.Tracker`."""
-        state, last = self._state, self._image
-        predicted = self._coarse.step(image, np.zeros((0, 2), np.float32) if state is None else state.tracks.keypoints)
-        smooth = cv2.GaussianBlur(image, (3, 3), 0) if image.size else image
-        if state is not None and last is not None and len(state.tracks):
-            seconds = max((stamp_ns - self._stamp_ns) * 1e-9, 1e-9)
-            state = self._carry(state, last, image, smooth, predicted, features, camera, seconds)
-            state, features = self._confirm(state, image.shape, features)
-        born = self._born(state, smooth, features)
-        self._state = born if state is None else _concatenate(state, born)
-        self._image, self._stamp_ns = image.copy(), stamp_ns
-        return self._state.tracks
+        tracks, last = self._tracks, self._last
+        if tracks is not None and last is not None:
+            described = tracks.descriptors.shape[1:] == features.descriptors.shape[1:]
+            if image.shape != last.image.shape or not described:
+                self.reset()
+                tracks, last = None, None
+        frame = _Frame.of(image, stamp_ns)
+        flown = self._coarse.step(frame.image)
+        if tracks is None or last is None:
+            tracks = _none(features)
+        elif len(tracks):
+            tracks = self._carry(tracks, flown.predict(tracks.keypoints), last, frame, features, camera)
+            tracks, features = self._confirm(tracks, image.shape, features)
+        self._tracks = self._replenish(tracks, frame, features)
+        self._last = frame
+        return self._tracks[np.argsort(self._tracks.track_id)]
 
     def _carry(
         self,
-        state: _State,
-        last: NDArray[np.uint8],
-        image: NDArray[np.uint8],
-        smooth: NDArray[np.uint8],
+        tracks: Tracks,
         predicted: Float32,
+        last: _Frame,
+        frame: _Frame,
         features: Features,
         camera: Camera | None,
-        seconds: float,
-    ) -> _State:
-        options, start = self.options, state.tracks.keypoints
-        followed, found = flow(last, image, start, predicted, options.flow_window, options.flow_levels)
-        found &= inside(followed, image.shape, options.border_pixels)
-        state, start, followed = state[found], start[found], followed[found]
-        registered, warp, correlation = self._register(smooth, state, followed)
-        area = np.abs(warp[:, 0, 0] * warp[:, 1, 1] - warp[:, 0, 1] * warp[:, 1, 0])
-        moved = np.linalg.norm(registered - followed, axis=1)
-        sound = (correlation >= options.template_correlation) & (moved <= options.template_shift)
-        sound &= inside(registered, image.shape, options.border_pixels)
-        zoomed = (area > options.template_zoom) | (area < 1 / options.template_zoom)
-        points = np.where(sound[:, None], registered, followed)
-        alive = sound.copy()
-        doubtful = np.flatnonzero(~sound)
-        back, found = flow(image, last, followed[doubtful], start[doubtful], options.flow_window, options.flow_levels)
-        round_trip = np.linalg.norm(back - start[doubtful], axis=1)
-        alive[doubtful] = found & (round_trip <= options.round_trip_pixels)
-        renew = alive & (~sound | zoomed)
-        points, warp, renew, start, state = points[alive], warp[alive], renew[alive], start[alive], state[alive]
-
-        distance = epipolar_distance(start, points, camera, options.epipolar_pixels, options.epipolar_sample)
-        alive = distance <= options.epipolar_pixels
-        points, warp, renew, start, state = points[alive], warp[alive], renew[alive], start[alive], state[alive]
-
-        index = np.flatnonzero(renew)
-        if len(index):
-            fresh = self._take(smooth, points[index])
-            state.templates.solver[index], state.templates.appearance[index] = fresh.solver, fresh.appearance
-            warp[index] = np.eye(2, dtype=np.float32)
-        old = state.tracks
-        velocity = ((points - start) / seconds).astype(np.float32)
-        tracks = Tracks(
-            old.track_id, old.age + np.uint32(1), points.astype(np.float32), velocity, old.scores, old.descriptors
+    ) -> Tracks:
+        start, options = tracks.keypoints, self.options
+        points, alive, renew = self._find(start, predicted, last, frame)
+        if alive.mean() < 1 - options.relocation_share:
+            predicted = relocate(tracks, features)
+            points, alive, renew = self._find(start, predicted, last, frame)
+        self._rescue(tracks, points, predicted, alive, frame, features)
+        alive &= inside(points, frame.image.shape, options.border_pixels)
+        index = np.flatnonzero(alive)
+        distance = epipolar_distance(
+            start[index], points[index], camera, options.epipolar_pixels, options.epipolar_sample
         )
-        return _State(tracks, state.templates, warp)
+        alive[index] = distance <= options.epipolar_pixels
+        index = np.flatnonzero(alive)
+        alive[index] = ~crowded(points[index], tracks.track_id[index], frame.image.shape, options.duplicate_pixels)
+        index = np.flatnonzero(alive & renew)
+        self._templates[index] = self._sampler.take(frame.smooth, points[index])
+        self._warp[index] = np.eye(2, dtype=np.float32)
+        seconds = max(frame.stamp_ns - last.stamp_ns, 1) * 1e-9
+        moved = Tracks(
+            tracks.track_id,
+            tracks.age + np.uint32(1),
+            points,
+            ((points - start) / seconds).astype(np.float32),
+            tracks.scores,
+            tracks.descriptors,
+        )
+        return moved[self._compact(alive)]
 
-    def _confirm(self, state: _State, shape: tuple[int, ...], features: Features) -> tuple[_State, Features]:
-        options, tracks = self.options, state.tracks
+    def _find(
+        self, start: Float32, predicted: Float32, last: _Frame, frame: _Frame
+    ) -> tuple[Float32, Booleans, Booleans]:
+        """Steps 2 and 3: positions float32 [N, 2], whether they hold, and whether the template must be taken anew."""
+        options, count = self.options, len(start)
+        points, warp, found = self._register(slice(0, count), frame, predicted, options.template_shift)
+        renew = np.zeros(count, bool)
+        missed = np.flatnonzero(~found)
+        if len(missed):
+            origin = start[missed]
+            followed, status = flow(last.image, frame.image, origin, predicted[missed], options.flow_window)
+            again, again_warp, good = self._register(missed, frame, followed, options.flow_shift)
+            good &= status
+            points[missed], warp[missed], found[missed] = np.where(good[:, None], again, followed), again_warp, good
+            changed = np.flatnonzero(status & ~good)
+            back, status = flow(frame.image, last.image, followed[changed], origin[changed], options.flow_window)
+            status &= np.linalg.norm(back - origin[changed], axis=1) <= options.round_trip_pixels
+            found[missed[changed]] = renew[missed[changed]] = status
+        self._warp[:count] = warp
+        area = np.abs(warp[:, 0, 0] * warp[:, 1, 1] - warp[:, 0, 1] * warp[:, 1, 0])
+        renew |= (area > options.template_zoom) | (area < 1 / options.template_zoom)
+        return points, found, renew
+
+    def _register(
+        self, index: Any, frame: _Frame, expected: Float32, shift: float
+    ) -> tuple[Float32, Float32, Booleans]:
+        options = self.options
+        points, warp, correlation = self._sampler.register(
+            frame.smooth, self._templates[index], expected, self._warp[index], options.template_iterations
+        )
+        moved = np.linalg.norm(points - expected, axis=1)
+        return points, warp, (correlation >= options.template_correlation) & (moved <= shift)
+
+    def _rescue(
+        self,
+        tracks: Tracks,
+        points: Float32,
+        predicted: Float32,
+        alive: Booleans,
+        frame: _Frame,
+        features: Features,
+    ) -> None:
+        """Step 4: look for lost tracks among the detections; mark those found as alive, in place."""
+        options = self.options
+        lost = np.flatnonzero(~alive & inside(predicted, frame.image.shape, 0))
+        claim = search(
+            predicted[lost],
+            tracks.descriptors[lost],
+            features.keypoints,
+            features.descriptors,
+            options.rescue_pixels,
+            options.rescue_similarity,
+        )
+        lost, claim = lost[claim >= 0], claim[claim >= 0]
+        if len(lost):
+            again, warp, good = self._register(lost, frame, features.keypoints[claim], options.template_shift)
+            index = lost[good]
+            points[index], self._warp[index], alive[index] = again[good], warp[good], True
+
+    def _compact(self, alive: Booleans) -> NDArray[np.int64]:
+        """Close the gaps of the dead with the last rows; returns which row went where, int64 [number alive]."""
+        count = int(alive.sum())
+        holes, movers = np.flatnonzero(~alive[:count]), count + np.flatnonzero(alive[count:])
+        self._templates[holes] = self._templates[movers]
+        self._warp[holes] = self._warp[movers]
+        order = np.arange(count)
+        order[holes] = movers
+        return order
+
+    def _confirm(self, tracks: Tracks, shape: tuple[int, ...], features: Features) -> tuple[Tracks, Features]:
+        options = self.options
         claim, distance = Lookup(features.keypoints, shape, options.confirm_pixels).nearest(tracks.keypoints)
         near = np.flatnonzero(claim >= 0)
         alike = similarity(tracks.descriptors[near], features.descriptors[claim[near]])
@@ -142,43 +203,41 @@ class HybridTracker:
         index = np.flatnonzero(claim >= 0)
         scores, descriptors = tracks.scores.copy(), tracks.descriptors.copy()
         scores[index], descriptors[index] = features.scores[claim[index]], features.descriptors[claim[index]]
-        tracks = Tracks(tracks.track_id, tracks.age, tracks.keypoints, tracks.velocity, scores, descriptors)
+        confirmed = Tracks(tracks.track_id, tracks.age, tracks.keypoints, tracks.velocity, scores, descriptors)
         free = np.ones(len(features), bool)
         free[claim[index]] = False
-        return _State(tracks, state.templates, state.warp), features[free]
+        return confirmed, features[free]
 
-    def _born(self, state: _State | None, smooth: NDArray[np.uint8], features: Features) -> _State:
-        options = self.options
-        tracked = np.zeros((0, 2), np.float32) if state is None else state.tracks.keypoints
-        wanted = options.max_tracks - len(tracked)
+    def _replenish(self, tracks: Tracks, frame: _Frame, features: Features) -> Tracks:
+        options, count = self.options, len(tracks)
+        strength = texture(frame.smooth, features.keypoints)
         chosen = choose(
-            features.keypoints, tracked, smooth.shape, wanted, options.spacing_pixels, options.border_pixels
+            features.keypoints,
+            strength,
+            tracks.keypoints,
+            frame.image.shape,
+            options.max_tracks - count,
+            options.texture,
+            options.spacing_pixels,
+            options.border_pixels,
         )
-        new = features[chosen]
+        new, total = features[chosen], count + len(chosen)
+        self._templates[count:total] = self._sampler.take(frame.smooth, new.keypoints)
+        self._warp[count:total] = np.eye(2, dtype=np.float32)
         ids = np.arange(self._next_id, self._next_id + len(new), dtype=np.uint32)
         self._next_id += len(new)
-        tracks = Tracks(
-            ids,
-            np.ones(len(new), np.uint32),
-            new.keypoints.astype(np.float32),
-            np.zeros((len(new), 2), np.float32),
-            new.scores,
-            new.descriptors,
+        return Tracks(
+            np.concatenate([tracks.track_id, ids]),
+            np.concatenate([tracks.age, np.ones(len(new), np.uint32)]),
+            np.concatenate([tracks.keypoints, new.keypoints]).astype(np.float32),
+            np.concatenate([tracks.velocity, np.zeros((len(new), 2), np.float32)]),
+            np.concatenate([tracks.scores, new.scores]),
+            np.concatenate([tracks.descriptors, new.descriptors]),
         )
-        warp = np.tile(np.eye(2, dtype=np.float32), (len(new), 1, 1))
-        return _State(tracks, self._take(smooth, new.keypoints), warp)
 
-    def _take(self, smooth: NDArray[np.uint8], points: Float32) -> Templates:
-        return template_module.take(smooth, points, self.options.template_points, self.options.template_spacing)
 
-    def _register(self, smooth: NDArray[np.uint8], state: _State, points: Float32) -> tuple[Float32, Float32, Float32]:
-        options = self.options
-        return template_module.register(
-            smooth,
-            state.templates,
-            points,
-            state.warp,
-            options.template_points,
-            options.template_spacing,
-            options.template_iterations,
-        )
+def _none(features: Features) -> Tracks:
+    """No tracks, with descriptors of the same kind as the features'."""
+    numbers, pairs = np.zeros(0, np.uint32), np.zeros((0, 2), np.float32)
+    empty = features[:0]
+    return Tracks(numbers, numbers, pairs, pairs, empty.scores, empty.descriptors)

@@ -47,7 +47,7 @@ def sampson(
     line, back = a @ matrix.T, b @ matrix
     algebraic = np.einsum("ij,ij->i", b, line)
     gradient = line[:, 0] ** 2 + line[:, 1] ** 2 + back[:, 0] ** 2 + back[:, 1] ** 2
-    return np.abs(algebraic) / np.sqrt(np.maximum(gradient, 1e-18))
+    return np.asarray(np.abs(algebraic) / np.sqrt(np.maximum(gradient, 1e-18)))
 
 
 def epipolar_distance(first: Float32, second: Float32, camera: Camera | None, threshold: float, fit_on: int) -> Float32:
@@ -56,7 +56,7 @@ def epipolar_distance(first: Float32, second: Float32, camera: Camera | None, th
     With a camera this is an essential matrix on undistorted rays, otherwise a fundamental matrix on pixels. Both come
     from a RANSAC whose seed is fixed.
 
-    :param first: float32 [N, 2], pixels of the first frame, most trusted first.
+    :param first: float32 [N, 2], pixels of the first frame.
     :param second: float32 [N, 2], pixels of the second.
     :param camera: intrinsics, where they are known.
     :param threshold: inlier distance, pixels.
