@@ -130,7 +130,7 @@ def register(app: typer.Typer) -> None:
             recording.close()
         _tell(run, lengths, title)
         if run.dropped > MOST_DROPS * len(run.sent):
-            say("note: this machine is too slow or too busy for all images: try --rate 0.5, or --model orb", "yellow")
+            say("note: this machine is too slow or too busy for every image: try a lower --rate", "yellow")
         if summary.late_seconds > 0.1:
             say(f"note: images were sent up to {summary.late_seconds:.1f} s late: this machine is busy", "yellow")
         for name, what in (
