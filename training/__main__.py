@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from training.checkpoint import CheckpointError
-from training.configuration import ConfigurationError, load_config, save_config
-from training.fetch_photos import FetchError
+from kp_ros.errors import UserError
+from training.commands import dataset
+from training.configuration import load_config, save_config
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode="rich")
+dataset.register(app)
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -76,7 +77,7 @@ def main() -> None:
     """Run the command line; an expected error is one line and exit code 1."""
     try:
         app(standalone_mode=True)
-    except (ConfigurationError, CheckpointError, FetchError, FileNotFoundError, ValueError) as error:
+    except (UserError, FileNotFoundError, ValueError) as error:
         Console(stderr=True).print(f"[red]error:[/red] {error}")
         raise SystemExit(1) from None
 

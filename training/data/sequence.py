@@ -33,6 +33,22 @@ class DatasetError(UserError):
     """Data that cannot be used. The message names the file, what is wrong and what to do."""
 
 
+@dataclass(frozen=True)
+class LabelledPair:
+    """Two frames of one sequence.
+
+    :ivar first: name of a frame.
+    :ivar second: name of another.
+    :ivar label: +1 same scene, -1 another scene.
+    :ivar inliers: matches that one epipolar geometry explains.
+    """
+
+    first: str
+    second: str
+    label: int
+    inliers: int
+
+
 @dataclass(frozen=True, eq=False)
 class SequenceFrame:
     """One frame, loaded.
@@ -73,6 +89,7 @@ class Sequence:
     :ivar load_mask: index -> bool [H, W], true where the image shows the scene; None where it does everywhere.
     :ivar ordered: frames follow each other in time; false for collections of photographs.
     :ivar overlaps: float32 [F, F], the share of frame i that frame j sees, where the data come with it.
+    :ivar pairs: of frames that are known to show the same scene or another one, where the data come with them.
     """
 
     name: str
@@ -86,6 +103,7 @@ class Sequence:
     load_mask: Callable[[int], Mask] | None = None
     ordered: bool = True
     overlaps: NDArray[np.float32] | None = None
+    pairs: tuple[LabelledPair, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.frame_names)
@@ -155,9 +173,11 @@ class Sequence:
     def subset(self, indices: NDArray[Any] | range | list[int]) -> Sequence:
         """The sequence of these frames, in this order; frames keep their names."""
         chosen = np.asarray(indices, np.intp)
+        names = tuple(self.frame_names[index] for index in chosen)
+        kept = set(names)
         return replace(
             self,
-            frame_names=tuple(self.frame_names[index] for index in chosen),
+            frame_names=names,
             stamps_ns=self.stamps_ns[chosen],
             load_image=_Chosen(self.load_image, chosen),
             cameras=None if self.cameras is None else tuple(self.cameras[index] for index in chosen),
@@ -165,6 +185,7 @@ class Sequence:
             load_depth=None if self.load_depth is None else _Chosen(self.load_depth, chosen),
             load_mask=None if self.load_mask is None else _Chosen(self.load_mask, chosen),
             overlaps=None if self.overlaps is None else self.overlaps[np.ix_(chosen, chosen)],
+            pairs=tuple(pair for pair in self.pairs if pair.first in kept and pair.second in kept),
         )
 
     def split(self, share: float = 0.8) -> tuple[Sequence, Sequence]:

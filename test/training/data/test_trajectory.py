@@ -11,7 +11,9 @@ def quarter_turn() -> Trajectory:
     """From the origin to (2, 0, 0) in one second, turning a quarter about z."""
     return Trajectory(
         np.array([0, 1_000_000_000], np.int64),
-        pose_matrices(np.array([[0.0, 0, 0], [2, 0, 0]]), Rotation.from_euler("z", [[0], [90]], degrees=True).as_quat()),
+        pose_matrices(
+            np.array([[0.0, 0, 0], [2, 0, 0]]), Rotation.from_euler("z", [[0], [90]], degrees=True).as_quat()
+        ),
     )
 
 

@@ -6,13 +6,15 @@
                              depth_scale: metres = value x scale; depth_invalid: a value beside 0 that says unknown;
                              depth_K: fx fy cx cy of a depth camera that is not registered with the images
     poses_tum.txt            one line an image: timestamp tx ty tz qx qy qz qw, camera to world, metres
+    pairs.tsv                pairs of frames that show the same scene or another one: :mod:`training.data.pairs`
 
-Only ``images/`` must be there.
+Only ``images/`` must be there. Without poses, images whose names are times (``1305031232.861666.jpg``) tell the time.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kp_ros.camera import CalibrationError, Camera
+from training.data.pairs import read_pairs
 from training.data.photographs import EXTENSIONS
 from training.data.sequence import (
     DatasetError,
@@ -54,13 +57,14 @@ def read_shared_layout(folder: Path) -> Sequence:
     return Sequence(
         name=folder.resolve().name,
         frame_names=tuple(file.stem for file in files),
-        stamps_ns=np.arange(len(files), dtype=np.int64) if stamps is None else stamps,
+        stamps_ns=_stamps_of_names(files) if stamps is None else stamps,
         load_image=ImageFiles(files),
         cameras=None if camera is None else (camera,) * len(files),
         poses=poses,
         load_depth=depth,
         depth_registered=registered,
         load_mask=MaskFiles(_partners(folder / "masks", files)) if (folder / "masks").is_dir() else None,
+        pairs=read_pairs(folder),
     )
 
 
@@ -150,6 +154,12 @@ def _read_poses(file: Path, count: int) -> tuple[Poses | None, NDArray[np.int64]
         return poses, stamps
     except ValueError as error:
         raise DatasetError(f"{file} cannot be used: {error}; correct it, or move it away") from error
+
+
+def _stamps_of_names(files: tuple[Path, ...]) -> NDArray[np.int64]:
+    if all(re.fullmatch(r"\d+\.\d+", file.stem) for file in files):
+        return np.array([nanoseconds(file.stem) for file in files], np.int64)
+    return np.arange(len(files), dtype=np.int64)
 
 
 def read_trajectory(file: Path) -> tuple[NDArray[np.int64], Poses]:
