@@ -41,7 +41,14 @@ def sample_matches(
     return MatchSamples(drawn, log_softmax.gather(1, drawn).masked_fill(~valid, 0.0), valid)
 
 
-def dual_softmax(distance: Tensor, inverse_temperature: Tensor | float) -> Tensor:
-    """Log-probability of each match: row softmax times column softmax of -theta d (DISK); [B, N, M]."""
+def dual_softmax(distance: Tensor, inverse_temperature: Tensor | float, takes_part: Tensor | None = None) -> Tensor:
+    """Log-probability of each match: row softmax times column softmax of -theta d (DISK); [B, N, M].
+
+    :param takes_part: bool [B, N, M]; other pairs have no share of any softmax.
+    """
     scores = -inverse_temperature * distance
-    return scores.log_softmax(2) + scores.log_softmax(1)
+    if takes_part is not None:
+        scores = scores.masked_fill(~takes_part, NEVER)
+    both = scores.log_softmax(2) + scores.log_softmax(1)
+    # A row without any pair has a uniform softmax, which means nothing.
+    return both if takes_part is None else both.masked_fill(~takes_part, NEVER)

@@ -29,3 +29,10 @@ def test_dual_softmax_multiplies_rows_by_columns() -> None:
     log_probability = dual_softmax(DISTANCE, 5.0)
     rows, columns = (-5 * DISTANCE).softmax(2), (-5 * DISTANCE).softmax(1)
     torch.testing.assert_close(log_probability.exp(), rows * columns)
+
+
+def test_pairs_that_take_no_part_have_no_share() -> None:
+    takes_part = torch.tensor([[[True, True, False], [True, True, False], [False, False, False]]])
+    probability = dual_softmax(DISTANCE, 5.0, takes_part).exp()
+    torch.testing.assert_close(probability[:, :2, :2], dual_softmax(DISTANCE[:, :2, :2], 5.0).exp())
+    assert not probability[~takes_part].any()
