@@ -50,8 +50,19 @@ setup(
     extras_require={
         "ros": ["ros-rclpy", "ros-rmw-fastrtps-cpp", "ros-common-interfaces"],
         "gpu": ["onnxruntime-gpu"],
-        "train": ["torch", "omegaconf", "onnxscript", "tensorboard", "tqdm"],
-        "eval": ["evo", "matplotlib", "poselib"],
+        "train": [
+            "torch",
+            "h5py",
+            "omegaconf",
+            "onnxscript",
+            "pillow",
+            "poselib",
+            "pyyaml",
+            "scipy",
+            "tensorboard",
+            "tqdm",
+        ],
+        "eval": ["evo", "jinja2", "matplotlib"],
         "dev": [
             "ruff>=0.17,<0.18",
             "mypy>=2.4,<2.5",

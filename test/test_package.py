@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -36,10 +37,25 @@ LIBRARIES = {
 OPTIONAL = {"openvino", "tensorrt", "tensorrt_rtx", "cuda", "poselib"}
 
 
-def runtime_imports() -> set[str]:
-    files = (CHECKOUT / "kp_ros").rglob("*.py")
+#: Names at PyPI that are not those of the module.
+PYPI_NAMES = {module: name for module, (name, _) in LIBRARIES.items()} | {
+    "PIL": "pillow",
+    "catkin_pkg": "colcon-common-extensions",
+    "markupsafe": "jinja2",
+    "yaml": "pyyaml",
+}
+
+
+def third_party(folder: str) -> set[str]:
+    """Modules that the sources under a folder import and that are neither Python's nor ours."""
+    files = list((CHECKOUT / folder).rglob("*.py"))
     modules = {found.module.split(".")[0] for file in files for found in imports(file.read_text())}
-    return modules - set(sys.stdlib_module_names) - {"kp_ros", ""}
+    ours = {"kp_ros", "training", ""} | ({file.stem for file in files} if folder == "test" else set())
+    return modules - set(sys.stdlib_module_names) - ours
+
+
+def runtime_imports() -> set[str]:
+    return third_party("kp_ros")
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +112,39 @@ def test_a_wheel_holds_what_the_checkout_holds(wheel: Path) -> None:
     assert not [name for name in held if name.startswith(("training/", "test/"))]
 
 
-def test_the_metadata_asks_for_what_the_runtime_imports(wheel: Path) -> None:
+@pytest.fixture(scope="module")
+def requirements(wheel: Path) -> dict[str, set[str]]:
+    """Extra -> what it asks for; the base under an empty name. Versions are left out."""
     archive = zipfile.ZipFile(wheel)
     metadata = archive.read(next(name for name in archive.namelist() if name.endswith("/METADATA"))).decode()
-    required = {line.split(": ")[1] for line in metadata.splitlines() if line.startswith("Requires-Dist: ")}
-    assert {LIBRARIES[name][0] for name in LIBRARIES} == {one for one in required if "extra ==" not in one}
-    extras = {line.split(": ")[1] for line in metadata.splitlines() if line.startswith("Provides-Extra: ")}
-    assert extras == {"ros", "gpu", "train", "eval", "dev"}
+    found: dict[str, set[str]] = {}
+    for line in re.findall(r"^Requires-Dist: (.*)$", metadata, re.MULTILINE):
+        name = re.match(r"[\w.-]+", line)
+        extra = re.search(r"""extra == ['"](\w+)['"]""", line)
+        assert name
+        found.setdefault(extra[1] if extra else "", set()).add(name[0].lower())
+    return found
+
+
+def test_the_base_asks_for_what_the_runtime_imports(requirements: dict[str, set[str]]) -> None:
+    assert requirements[""] == {name for name, _ in LIBRARIES.values()}
+    assert set(requirements) == {"", "ros", "gpu", "train", "eval", "dev"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [
+        ("training", ("", "train", "eval")),
+        ("benchmarks", ("", "train", "eval")),
+        ("test", ("", "train", "eval", "dev")),
+    ],
+)
+def test_the_extras_hold_what_is_imported(
+    requirements: dict[str, set[str]], folder: str, extras: tuple[str, ...]
+) -> None:
+    asked = set().union(*(requirements[extra] for extra in extras))
+    modules = {module for module in third_party(folder) if not is_ros(module)}
+    assert {PYPI_NAMES.get(module, module) for module in modules} <= asked
 
 
 def test_pip_puts_the_command_on_the_path(wheel: Path, tmp_path: Path) -> None:
