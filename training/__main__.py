@@ -9,11 +9,12 @@ import typer
 from rich.console import Console
 
 from kp_ros.errors import UserError
-from training.commands import dataset
+from training.commands import dataset, evaluate
 from training.configuration import load_config, save_config
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode="rich")
 dataset.register(app)
+evaluate.register(app)
 CONFIGS = Path(__file__).parent / "configs"
 
 

@@ -53,15 +53,18 @@ class Extractor:
         key = digest("features", self.subject.detector_digest, image)
         return Features(**self._cache.arrays(key, lambda: self._detect(image)))
 
-    def sequence(self, sequence: Sequence, tick: Tick) -> list[Keypoints]:
-        """Keypoints of every frame; with ids where the subject is a tracker."""
+    def sequence(self, sequence: Sequence, content: str, tick: Tick) -> list[Keypoints]:
+        """Keypoints of every frame; with ids where the subject is a tracker.
+
+        :param content: :func:`sequence_digest` of the sequence.
+        """
         if self.subject.kind is not Kind.TRACKS:
             found = []
             for index in range(len(sequence)):
                 found.append(self(sequence.grey(index)))
                 tick()
             return found
-        key = digest("tracks", self.subject.digest, sequence_digest(sequence))
+        key = digest("tracks", self.subject.digest, content)
         arrays = self._cache.arrays(key, lambda: self._track(sequence, tick))
         ends = np.cumsum(arrays["counts"])[:-1]
         empty = np.zeros((0, 0), np.float32)

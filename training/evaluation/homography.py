@@ -28,7 +28,11 @@ def estimate_homography(
     if len(first) < 4:
         return None, inliers
     order = shuffled(len(first), seed)
-    homography, inliers[order] = ESTIMATORS[options.name](first[order], second[order], options.threshold)
+    try:
+        homography, inliers[order] = ESTIMATORS[options.name](first[order], second[order], options.threshold)
+    except cv2.error:
+        # Some of OpenCV's solvers answer degenerate points with an assertion.
+        return None, inliers
     return homography, inliers
 
 

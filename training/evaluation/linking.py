@@ -112,6 +112,10 @@ class FlowLinker:
         self._points = np.zeros((0, 2), np.float32)
         self._pairs: dict[tuple[int, int], tuple[Float32, Links]] = {}
 
+    def load(self, frame: int) -> None:
+        """Read a frame's image ahead of its use."""
+        self._grey(frame)
+
     def begin(self) -> Float32:
         """See :class:`Linker`."""
         self._points = corners(self._grey(0), self._max_keypoints)

@@ -20,9 +20,7 @@ def cumulative_curve(errors: Sequence[float] | NDArray[np.float64]) -> Curve:
     return np.concatenate([[0.0], ascending]), np.concatenate([[0.0], share])
 
 
-def area_under_curve(
-    errors: Sequence[float] | NDArray[np.float64], thresholds: Sequence[float]
-) -> tuple[float, ...]:
+def area_under_curve(errors: Sequence[float] | NDArray[np.float64], thresholds: Sequence[float]) -> tuple[float, ...]:
     """Area under the cumulative curve up to each threshold, as a percentage of the largest possible one.
 
     The curve is exact and piecewise linear, as SuperGlue (Sarlin et al., CVPR 2020) introduced it and all have used

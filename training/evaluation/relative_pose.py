@@ -80,7 +80,11 @@ def estimate_relative_pose(
     if len(first) < FEWEST_MATCHES:
         return None
     order = shuffled(len(first), seed)
-    found = ESTIMATORS[options.name](first[order], second[order], focals, options.threshold)
+    try:
+        found = ESTIMATORS[options.name](first[order], second[order], focals, options.threshold)
+    except cv2.error:
+        # Some of OpenCV's solvers answer degenerate points with an assertion.
+        return None
     if found is None:
         return None
     inliers = np.zeros(len(first), np.bool_)

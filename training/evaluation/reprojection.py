@@ -115,8 +115,6 @@ def project(camera: Camera, points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(pixels, np.float64).reshape(-1, 2)
 
 
-def _nearest_pixels(
-    points: NDArray[Any], width: int, height: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _nearest_pixels(points: NDArray[Any], width: int, height: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     rounded = np.round(points).astype(np.intp)
     return rounded[:, 0].clip(0, width - 1), rounded[:, 1].clip(0, height - 1)

@@ -154,9 +154,7 @@ def judge_sequence(
 
 
 class _Judgement:
-    def __init__(
-        self, sequence: Sequence, linker: Linker, options: SequenceOptions, tick: Callable[[], None]
-    ) -> None:
+    def __init__(self, sequence: Sequence, linker: Linker, options: SequenceOptions, tick: Callable[[], None]) -> None:
         if sequence.cameras is None or sequence.poses is None:
             raise ValueError(f"{sequence.name} lacks cameras or poses")
         self.linker, self.options, self.tick = linker, options, tick
