@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 import traceback
@@ -236,6 +237,9 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
             return
         configured.publishers.destroy(self)
         configured.frontend.detector.close()
+        del configured
+        # Callbacks and subscriptions refer to one another, so that the tracker's memory would wait for a collection.
+        gc.collect()
 
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         changes = {parameter.name: parameter.value for parameter in parameters}

@@ -42,8 +42,10 @@ Value = TypeVar("Value")
 
 def environment(domain: int) -> dict[str, str]:
     """What a process needs to find this checkout and to meet only those of its own test."""
+    # The wheels of ROS set these for one interpreter; another one that inherits them finds the wrong libraries.
+    of_the_wheels = {"LD_LIBRARY_PATH", "_ROS_WHEELS_BOOTSTRAP_COMPLETE"} if sys.executable != NODE_PYTHON else set()
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in of_the_wheels},
         "ROS_DOMAIN_ID": str(domain),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "PYTHONPATH": os.pathsep.join([str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]),

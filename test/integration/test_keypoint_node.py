@@ -233,9 +233,10 @@ def test_it_is_as_reliable_as_the_camera(robot: Robot, active: NodeProcess, came
     sensor = robot.node.create_publisher(Image, "/image", qos_profile_sensor_data)
     robot.wait_for("best effort subscription", lambda: subscribed(robot, ReliabilityPolicy.BEST_EFFORT))
     robot.wait_for("match", lambda: sensor.get_subscription_count() > 0)
-    robot.spin(0.5)
-    sensor.publish(image_message(camera.images[0], "mono8", camera.stamp(0)))
-    robot.wait_for("answer", lambda: robot.clouds(camera.stamp(0)))
+    for index, image in enumerate(camera.images):
+        sensor.publish(image_message(image, "mono8", camera.stamp(index)))
+        robot.spin(0.2)
+    robot.wait_for("answer", lambda: robot.heard["tracks"])
     robot.node.destroy_publisher(sensor)
     robot.wait_for("reliable subscription", lambda: subscribed(robot, ReliabilityPolicy.RELIABLE))
 
