@@ -49,10 +49,11 @@ def motion_kernel(length: int, angle: float) -> NDArray[np.float32]:
 def change_appearance(
     image: NDArray[np.uint8], settings: PhotometricSettings, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """The same view under another exposure, light, blur, noise and compression; uint8 [H, W]."""
+    """The same view under another exposure, light, blur, noise and compression; uint8 [H, W] or [H, W, 3]."""
     result = image.astype(np.float32)
     if rng.random() < settings.light_chance:
-        result *= smooth_light(image.shape, rng)
+        light = smooth_light(image.shape[:2], rng)
+        result *= light if image.ndim == 2 else light[..., None]
     gamma = float(np.exp(rng.uniform(-settings.gamma, settings.gamma)))
     contrast = float(np.exp(rng.uniform(-settings.contrast, settings.contrast)))
     shift = float(rng.uniform(-settings.brightness, settings.brightness))
@@ -70,5 +71,5 @@ def change_appearance(
     if rng.random() < settings.jpeg_chance:
         quality = int(rng.integers(30, 95))
         _, encoded = cv2.imencode(".jpg", changed, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        changed = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE), np.uint8)
+        changed = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED), np.uint8)
     return np.asarray(changed, np.uint8)

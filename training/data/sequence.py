@@ -188,6 +188,13 @@ class Sequence:
             pairs=tuple(pair for pair in self.pairs if pair.first in kept and pair.second in kept),
         )
 
+    def with_poses(self) -> Sequence:
+        """The frames whose pose is known; all of them where the sequence has no poses at all."""
+        if self.poses is None:
+            return self
+        known = np.isfinite(self.poses).all((1, 2))
+        return self if known.all() else self.subset(np.flatnonzero(known))
+
     def split(self, share: float = 0.8) -> tuple[Sequence, Sequence]:
         """The first ``share`` of the frames, to train on, and the rest, to evaluate on."""
         cut = round(len(self) * share)
