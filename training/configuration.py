@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -41,7 +41,17 @@ def load_config(kind: type[Config], file: Path | None, overrides: list[str]) -> 
 
 def save_config(config: object, file: Path) -> None:
     """Write the resolved configuration as YAML, with the commit that runs it as a comment."""
-    file.write_text(f"# commit: {commit()}\n{OmegaConf.to_yaml(OmegaConf.structured(config))}")
+    values = _plain(OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True))
+    file.write_text(f"# commit: {commit()}\n{OmegaConf.to_yaml(OmegaConf.create(values))}")
+
+
+def _plain(value: Any) -> Any:
+    """Paths as text: YAML would write their Python class."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def commit() -> str:

@@ -62,9 +62,9 @@ class FrameBatch:
         """F."""
         return self.images.shape[1]
 
-    def to(self, device: torch.device | str) -> FrameBatch:
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> FrameBatch:
         """The same on a device."""
-        return self._each(lambda value: value.to(device, non_blocking=True))
+        return self._each(lambda value: value.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> FrameBatch:
         """The same in page-locked memory, from where copies to a GPU run beside the computation."""

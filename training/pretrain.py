@@ -23,7 +23,11 @@ from training.geometry.image_plane import inside, pixel_grid, sample_map, warp_p
 from training.losses.description import assignment_loss
 from training.losses.detection import corner_response, detection_loss, propose_labels
 from training.networks.keypoint_network import CELL, KeypointNetwork, probability_map
-from training.trainer import LOG_EVERY, Schedule, train
+from training.optimisation import TrainerSettings
+from training.precision import Precision, autocast
+from training.run_log import LOG_EVERY
+from training.schedules import Schedule, Shape
+from training.trainer import train
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class PretrainConfig:
     :ivar warm_up: steps of linear rise of the learning rate; it falls as a cosine after them.
     :ivar weight_decay: of AdamW.
     :ivar gradient_clip: largest norm of the gradient.
+    :ivar accumulate: batches a step, over all processes of ``torchrun`` together.
+    :ivar precision: of the network: bf16, fp16 or fp32.
     :ivar density: label points a pixel.
     :ivar corner_steps: steps over which the corner prior's share falls from 1 to ``corner_share``.
     :ivar corner_share: of the corner prior in the labels, after that.
@@ -55,6 +61,8 @@ class PretrainConfig:
     warm_up: int = 300
     weight_decay: float = 1e-4
     gradient_clip: float = 5.0
+    accumulate: int = 1
+    precision: Precision = Precision.BF16
     density: float = 1 / 256
     corner_steps: int = 3000
     corner_share: float = 0.15
@@ -71,15 +79,17 @@ class PretrainConfig:
 class Pretraining(nn.Module):
     """The network with what the losses learn beside it: the temperature of the descriptors' softmax."""
 
-    def __init__(self, network: KeypointNetwork) -> None:
+    def __init__(self, network: KeypointNetwork, config: PretrainConfig) -> None:
         super().__init__()
         self.network = network
+        self.config = config
         self.log_temperature = nn.Parameter(torch.tensor(0.1).log())
 
-    def forward(self, batch: PairBatch, config: PretrainConfig, step: int) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, batch: PairBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a batch, and figures for the log."""
+        config = self.config
         images = torch.cat([batch.reference, batch.target]).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(images.device.type, torch.bfloat16):
+        with autocast(config.precision, images.device):
             logits, descriptors = self.network(images)
         logits, descriptors = logits.float(), descriptors.float()
         probabilities = probability_map(logits.detach())
@@ -100,14 +110,13 @@ class Pretraining(nn.Module):
         )
         loss = detection + config.descriptor_weight * description
         figures = {
-            "loss": loss.item(),
-            "detection": detection.item(),
-            "description": description.item(),
-            "matched": right.item(),
-            "temperature": self.log_temperature.exp().item(),
+            "detection": detection.detach(),
+            "description": description.detach(),
+            "matched": right,
+            "temperature": self.log_temperature.detach().exp(),
         }
         if (step + 1) % LOG_EVERY == 0:
-            figures["repeatability"] = hit_rate(reference, target, batch.homography, config.density).item()
+            figures["repeatability"] = hit_rate(reference, target, batch.homography, config.density)
         return loss, figures
 
 
@@ -176,24 +185,29 @@ def pretrain(config: PretrainConfig, folder: Path) -> int:
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     photographs = [load_photograph(path) for path in list_photographs(config.photographs)]
-    dataset = HomographyPairs(
-        photographs, config.homography, config.appearance, config.batch_size, config.steps, config.seed
+    count = config.steps * config.accumulate
+    dataset = HomographyPairs(photographs, config.homography, config.appearance, config.batch_size, count, config.seed)
+    objective = Pretraining(KeypointNetwork(), config)
+    objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out of its stubs
+    return train(objective, dataset, trainer_settings(config), folder)
+
+
+def trainer_settings(config: PretrainConfig) -> TrainerSettings:
+    """What of a pre-training's configuration the trainer needs."""
+    return TrainerSettings(
+        steps=config.steps,
+        learning_rate=Schedule(Shape.COSINE, config.learning_rate, 0.01 * config.learning_rate),
+        warm_up=config.warm_up,
+        weight_decay=config.weight_decay,
+        gradient_clip=config.gradient_clip,
+        accumulate=config.accumulate,
+        precision=config.precision,
+        checkpoint_every=config.checkpoint_every,
     )
-    module = Pretraining(KeypointNetwork())
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out of its stubs
-    schedule = Schedule(
-        config.steps,
-        config.learning_rate,
-        config.warm_up,
-        config.weight_decay,
-        config.gradient_clip,
-        config.checkpoint_every,
-    )
-    return train(module, lambda batch, step: module(batch, config, step), dataset, schedule, folder)
 
 
 def load_network(checkpoint: Path) -> KeypointNetwork:
     """The network of a pre-training's checkpoint."""
-    module = Pretraining(KeypointNetwork())
+    module = Pretraining(KeypointNetwork(), PretrainConfig([]))
     module.load_state_dict(load_checkpoint(checkpoint).model)
     return module.network.eval()

@@ -1,132 +1,185 @@
 import json
 import os
-import signal
+import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+from small_training import Batches, Regression
 
-from training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
-from training.trainer import CHECKPOINT, Schedule, train
+from training.checkpoint import load_checkpoint
+from training.optimisation import TrainerSettings
+from training.precision import Precision
+from training.schedules import Schedule, Shape
+from training.trainer import CHECKPOINT, train
 
-SCHEDULE = Schedule(40, 1e-2, 5, 1e-4, 1.0, 10)
-
-
-class Batches(Dataset[Tensor]):
-    def __len__(self) -> int:
-        return SCHEDULE.steps
-
-    def __getitem__(self, step: int) -> Tensor:
-        return torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
-
-
-def make_module() -> nn.Module:
-    torch.manual_seed(1)
-    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Linear(4, 1))
+SETTINGS = TrainerSettings(
+    steps=40,
+    learning_rate=Schedule(Shape.COSINE, 1e-2, 1e-4),
+    warm_up=5,
+    weight_decay=1e-4,
+    checkpoint_every=10,
+    loader_processes=0,
+    accelerator="cpu",
+)
 
 
-def make_objective(module: nn.Module, break_at: int | None = None, poison: int | None = None) -> Any:
-    def objective(batch: Tensor, step: int) -> tuple[Tensor, dict[str, float]]:
-        if step == break_at:
-            raise RuntimeError("killed")
-        loss = (module(batch) - batch.sum(1, keepdim=True)).square().mean()
-        if step == poison:
-            loss = loss * float("nan")
-        return loss, {"loss": loss.item()}
-
-    return objective
+@pytest.fixture(autouse=True)
+def seeds() -> Iterator[None]:
+    """Training draws from all generators: every run of a test starts them equal."""
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    yield
 
 
-def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one_to_the_bit(tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    whole.mkdir(), broken.mkdir()
-    module = make_module()
-    assert train(module, make_objective(module), Batches(), SCHEDULE, whole, 0) == 40
-    first = make_module()
+def changed(**fields: object) -> TrainerSettings:
+    return TrainerSettings(**{**SETTINGS.__dict__, **fields})
+
+
+def run(folder: Path, settings: TrainerSettings = SETTINGS, break_at: int | None = None, poison: int | None = None):  # type: ignore[no-untyped-def]
+    folder.mkdir(exist_ok=True)
+    objective = Regression(break_at, poison)
+    step = train(objective, Batches(), settings, folder)
+    return objective, step
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one_to_the_bit(tmp_path: Path, accumulate: int) -> None:
+    settings = changed(accumulate=accumulate)
+    whole, step = run(tmp_path / "whole", settings)
+    assert step == 40
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
     with pytest.raises(RuntimeError, match="killed"):
-        train(first, make_objective(first, break_at=27), Batches(), SCHEDULE, broken, 0)
-    assert load_checkpoint(broken / CHECKPOINT).step == 20
-    second = make_module()
-    train(second, make_objective(second), Batches(), SCHEDULE, broken, 0)
-    for name, value in module.state_dict().items():
-        assert torch.equal(value, second.state_dict()[name]), name
+        run(tmp_path / "broken", settings, break_at=27)
+    assert load_checkpoint(tmp_path / "broken" / CHECKPOINT).step == 20
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)
+    resumed, _ = run(tmp_path / "broken", settings)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    # The lines of the steps that were lost are not there twice.
+    steps = [json.loads(line)["step"] for line in (tmp_path / "broken" / "log.jsonl").read_text().splitlines()]
+    assert steps == [20, 40]
 
 
-def test_a_step_that_is_not_finite_is_left_out_and_counted(tmp_path: Path) -> None:
-    module = make_module()
-    train(module, make_objective(module, poison=7), Batches(), SCHEDULE, tmp_path, 0)
-    assert all(torch.isfinite(value).all() for value in module.state_dict().values())
-    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
-    assert last["step"] == 40 and last["skipped"] == 1
-    assert load_checkpoint(tmp_path / CHECKPOINT).skipped == 1
+def test_a_checkpoint_of_the_first_format_goes_on(tmp_path: Path) -> None:
+    """Written by runs before there were several processes."""
+    with pytest.raises(RuntimeError, match="killed"):
+        run(tmp_path, break_at=27)
+    file = tmp_path / CHECKPOINT
+    new = load_checkpoint(file)
+    old = {"step": 20, "model": new.model, "optimiser": new.optimiser, "skipped": 3}
+    torch.save({**old, "random_state": new.random_states[0]["torch"]}, file)
+    assert load_checkpoint(file).step == 20
+    _, step = run(tmp_path)
+    assert step == 40 and load_checkpoint(file).skipped == 3
 
 
-def test_the_learning_rate_rises_and_falls() -> None:
-    rates = [SCHEDULE.learning_rate_at(step) for step in range(41)]
-    assert rates[0] == pytest.approx(1e-2 / 5) and max(rates) == pytest.approx(1e-2)
-    assert rates.index(max(rates)) in (4, 5)
-    assert rates[40] == pytest.approx(1e-4)
+@pytest.mark.parametrize("precision", Precision)
+def test_a_step_that_is_not_finite_is_left_out_and_counted(tmp_path: Path, precision: Precision) -> None:
+    objective, _ = run(tmp_path, changed(precision=precision), poison=7)
+    assert all(torch.isfinite(value).all() for value in objective.state_dict().values())
+    first, last = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
+    assert last["step"] == 40 and last["skipped"] == first["skipped"] == 1
+    # The bad step is no part of the mean.
+    assert np.isfinite(first["loss"]) and first["loss"] > last["loss"]
+    checkpoint = load_checkpoint(tmp_path / CHECKPOINT)
+    assert checkpoint.skipped == 1 and bool(checkpoint.scaler) == (precision is Precision.FP16)
+    if checkpoint.scaler:
+        assert checkpoint.scaler["scale"] == 32768.0  # halved by the bad step
 
 
-def test_a_checkpoint_replaces_the_old_one_only_when_it_is_whole(tmp_path: Path, monkeypatch: Any) -> None:
-    file = tmp_path / "last.pt"
-    state = Checkpoint(3, {"weight": torch.ones(2)}, {}, torch.get_rng_state())
-    save_checkpoint(state, file)
-
-    def full_disk(*_arguments: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        save_checkpoint(Checkpoint(4, {}, {}, torch.get_rng_state()), file)
-    assert load_checkpoint(file).step == 3
-
-
-def test_missing_and_damaged_checkpoints_are_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="does not exist"):
-        load_checkpoint(tmp_path / "none.pt")
-    (tmp_path / "bad.pt").write_bytes(b"zip? no")
-    with pytest.raises(CheckpointError, match=r"bad\.pt"):
-        load_checkpoint(tmp_path / "bad.pt")
+def test_accumulated_batches_give_the_gradient_of_their_mean(tmp_path: Path) -> None:
+    settings = changed(steps=1, accumulate=4, warm_up=0, gradient_clip=1e9, weight_decay=0.0)
+    (tmp_path / "run").mkdir()
+    objective = Regression(dropout=0.0, normalise=False)
+    start = [p.detach().clone() for p in objective.parameters()]
+    train(objective, Batches(), settings, tmp_path / "run")
+    expected = Regression(dropout=0.0, normalise=False)
+    for parameter, value in zip(expected.parameters(), start, strict=True):
+        parameter.data.copy_(value)
+    torch.stack([expected(Batches()[k], 0)[0] for k in range(4)]).mean().backward()
+    moments = load_checkpoint(tmp_path / "run" / CHECKPOINT).optimiser["state"]
+    for k, parameter in enumerate(expected.parameters()):
+        assert parameter.grad is not None
+        torch.testing.assert_close(moments[k]["exp_avg"] / 0.1, parameter.grad)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_pretraining_survives_ctrl_c_and_kill(tmp_path: Path, number: signal.Signals) -> None:
-    """The real command on real data; after either signal, the same command ends where an unbroken run ends."""
-    import cv2
-    import numpy as np
+def test_the_gradient_is_clipped_and_its_norm_before_that_is_logged(tmp_path: Path) -> None:
+    run(tmp_path, changed(steps=20, gradient_clip=1e-3))
+    moments = load_checkpoint(tmp_path / CHECKPOINT).optimiser["state"]
+    assert sum(float(m["exp_avg"].square().sum()) for m in moments.values()) ** 0.5 < 1.01e-3
+    line = json.loads((tmp_path / "log.jsonl").read_text())
+    assert line["gradient_norm"] > 0.1 and 0 <= line["data_wait"] <= 1 and line["reward"] == pytest.approx(9.5)
 
-    photographs = tmp_path / "photographs"
-    photographs.mkdir()
-    rng = np.random.default_rng(0)
-    for k in range(2):
-        picture = cv2.resize(rng.integers(0, 255, (40, 60), np.uint8), (480, 320), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(photographs / f"{k}.png"), picture)
-    options = ["steps=14", "batch_size=1", "checkpoint_every=4", "warm_up=2", "homography.size=64", "threads=1"]
 
-    def command(folder: str) -> list[str]:
-        pretrain = [sys.executable, "-m", "training", "pretrain", "--output", str(tmp_path / folder)]
-        return [*pretrain, f"photographs=[{photographs}]", *options]
+def test_tensorboard_has_the_figures(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    subprocess.run(command("whole"), check=True, timeout=120, **quiet)  # type: ignore[call-overload]
-    process = subprocess.Popen(command("broken"), start_new_session=True, **quiet)  # type: ignore[call-overload]
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "broken" / CHECKPOINT).exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.002)
-    os.killpg(process.pid, number)
-    process.communicate(timeout=60)
-    stopped = load_checkpoint(tmp_path / "broken" / CHECKPOINT).step
-    assert 4 <= stopped <= 14
-    subprocess.run(command("broken"), check=True, timeout=120, **quiet)  # type: ignore[call-overload]
-    whole = load_checkpoint(tmp_path / "whole" / CHECKPOINT)
-    resumed = load_checkpoint(tmp_path / "broken" / CHECKPOINT)
-    assert whole.step == resumed.step == 14
-    for name, value in whole.model.items():
-        assert torch.equal(value, resumed.model[name]), name
+    run(tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [20, 40]
+
+
+TWO_PROCESSES = """
+import sys, torch
+sys.path[:0] = [{tests!r}]
+torch.set_num_threads(1)
+from pathlib import Path
+from small_training import Batches, Regression
+from training.optimisation import TrainerSettings
+from training.schedules import Schedule
+from training.trainer import train
+torch.manual_seed(1)
+settings = TrainerSettings(steps=3, learning_rate=Schedule(start=1e-2), accumulate=4, loader_processes=0,
+                           gradient_clip=0.5, accelerator="cpu", checkpoint_every=2)
+train(Regression(dropout=0.0, normalise=False).double(), Batches(), settings, Path(sys.argv[1]))
+"""
+
+
+def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
+    """torchrun with gloo: the same data in the same steps, so the same averaged gradients and the same weights."""
+    script = tmp_path / "two.py"
+    script.write_text(TWO_PROCESSES.format(tests=str(Path(__file__).parent)))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    checkout = str(Path(__file__).resolve().parents[2])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": checkout}
+    both = {}
+    for name, command in (("two", torchrun), ("one", [sys.executable])):
+        (tmp_path / name).mkdir()
+        done = subprocess.run(
+            [*command, str(script), str(tmp_path / name)], env=environment, capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        both[name] = load_checkpoint(tmp_path / name / CHECKPOINT)
+    assert len(both["two"].random_states) == 2 and len(both["one"].random_states) == 1
+    states = [state["torch"] for state in both["two"].random_states]
+    assert not torch.equal(states[0], states[1])
+    for name, value in both["one"].model.items():
+        torch.testing.assert_close(both["two"].model[name], value, rtol=1e-9, atol=1e-12)
+    for k, moments in both["one"].optimiser["state"].items():
+        other = both["two"].optimiser["state"][k]
+        torch.testing.assert_close(
+            both["two"].optimiser["state"][k]["exp_avg"], moments["exp_avg"], rtol=1e-9, atol=1e-12
+        )
+
+
+def test_another_schedule_on_resume_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run(tmp_path, changed(steps=20))
+    run(tmp_path, changed(steps=20))
+    assert not caplog.records
+    _, step = run(tmp_path, changed(steps=30))
+    assert step == 30 and "another schedule" in caplog.text
+
+
+def test_waiting_for_data_is_measured(tmp_path: Path) -> None:
+    class Slow(Batches):
+        def __getitem__(self, step: int) -> torch.Tensor:
+            time.sleep(0.02)
+            return super().__getitem__(step)
+
+    train(Regression(), Slow(), changed(steps=20), tmp_path)
+    assert json.loads((tmp_path / "log.jsonl").read_text())["data_wait"] > 0.4
