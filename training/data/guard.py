@@ -22,9 +22,9 @@ from training.data.sequence import DatasetError, Image, Sequence
 #: Side of the grid of differences that a fingerprint is made of.
 SIDE = 32
 BYTES = SIDE * SIDE // 8
-#: Bits by which the fingerprints of one picture may differ. On shared/data, JPEG of quality 60 and scaling to 0.5 change
-#: up to 50 bits; the first frame of a sequence's last fifth differs from all before by 84 and more (median 250 between
-#: neighbours; a camera that stands still makes them one picture).
+#: Bits by which the fingerprints of one picture may differ. On shared/data, JPEG of quality 60 and scaling to 0.5
+#: change up to 50 bits; the first frame of a sequence's last fifth differs from all before by 84 and more. Frames of a
+#: camera that stands still are one picture.
 TOLERANCE = 60
 #: Grey levels of standard deviation below which a picture has nothing to tell it by.
 FLAT = 4.0
@@ -53,7 +53,8 @@ class Fingerprints:
         """By how many bits each of some fingerprints [M, 128] differs from the most similar one; int64 [M]."""
         if len(self.values) == 0:
             return np.full(len(others), 8 * BYTES, np.int64)
-        return np.array([np.bitwise_count(self.values ^ other).sum(1).min() for other in others], np.int64)
+        found = cv2.BFMatcher(cv2.NORM_HAMMING).match(np.ascontiguousarray(others), self.values)
+        return np.array([match.distance for match in found]).astype(np.int64)
 
     def joined(self, other: Fingerprints) -> Fingerprints:
         """Of both: a model that is trained further keeps what trained it before."""
