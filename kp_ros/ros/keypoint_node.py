@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 import time
@@ -238,8 +239,7 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
         configured.publishers.destroy(self)
         configured.frontend.detector.close()
         del configured
-        # Callbacks and subscriptions refer to one another, so that the tracker's memory would wait for a collection.
-        gc.collect()
+        _return_memory()
 
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         changes = {parameter.name: parameter.value for parameter in parameters}
@@ -283,6 +283,18 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
         message = DiagnosticArray(status=diagnose(state))
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+
+
+def _return_memory() -> None:
+    """Give back to the system what nobody uses any more, now rather than some time.
+
+    Callbacks and subscriptions refer to one another, so the tracker waits for Python's collector; and glibc keeps what
+    was freed between other blocks, 80 MB after some models.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def main(arguments: list[str] | None = None) -> int:

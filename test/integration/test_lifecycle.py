@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Camera, StartNode
 from robot import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, Robot, image_message
@@ -43,10 +44,11 @@ def test_it_survives_a_transition_that_is_not_allowed(robot: Robot, start_node: 
     assert robot.transition(CONFIGURE)
 
 
-def test_twenty_cycles_leave_memory_flat(robot: Robot, start_node: StartNode, camera: Camera) -> None:
-    node = start_node()
+@pytest.mark.parametrize("model", ["orb", "kp_base"])
+def test_twenty_cycles_leave_memory_flat(robot: Robot, start_node: StartNode, camera: Camera, model: str) -> None:
+    node = start_node(model=model)
     resident = []
-    for cycle in range(23):
+    for cycle in range(25):
         assert robot.transition(CONFIGURE)
         assert robot.transition(ACTIVATE)
         robot.wait_for("subscription", lambda: robot.image_publisher.get_subscription_count() > 0)
@@ -54,9 +56,9 @@ def test_twenty_cycles_leave_memory_flat(robot: Robot, start_node: StartNode, ca
         assert robot.transition(DEACTIVATE)
         assert robot.transition(CLEANUP)
         resident.append(node.resident_bytes())
-    # The first cycles fill caches of the libraries.
     print("resident MiB after each cycle:", [round(size / MEBIBYTE, 1) for size in resident])
-    assert resident[-1] - resident[2] < 6 * MEBIBYTE
+    # The first cycles fill caches; one model that stayed would be 25 MiB, and here are twenty.
+    assert np.median(resident[-5:]) - np.median(resident[3:8]) < 16 * MEBIBYTE
 
 
 def missing(folder: Path) -> Path:
