@@ -1,6 +1,6 @@
 """No frame that trained a model may judge it.
 
-Every training frame leaves a fingerprint of 1024 bits, which survives another size, another compression and another
+Every training frame leaves a fingerprint of 1152 bits, which survives another size, another compression and another
 file name. Fingerprints go with the run and with the model (in a file beside it, whose hash stands in the model's
 metadata); whoever evaluates the model compares them with the frames that are to judge it.
 """
@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from training.data.sequence import DatasetError, Image, Sequence
 
 #: Side of the grid of differences that a fingerprint is made of.
-SIDE = 32
-BYTES = SIDE * SIDE // 8
+SIDE = 24
+BYTES = 2 * SIDE * SIDE // 8
+#: Share of a picture's mean difference that a cell must differ by to count: what is flat has no sign to keep.
+CONTRAST = 0.5
 #: Bits by which the fingerprints of one picture may differ. On shared/data, JPEG of quality 60 and scaling to 0.5
-#: change up to 50 bits; the first frame of a sequence's last fifth differs from all before by 84 and more. Frames of a
-#: camera that stands still are one picture.
-TOLERANCE = 60
+#: change up to 11 bits (31 in noisy images of 160 x 120 pixels); the first frame of a sequence's last fifth differs
+#: from all before by 53 and more. Frames of a camera that stands still are one picture.
+TOLERANCE = 36
 #: Grey levels of standard deviation below which a picture has nothing to tell it by.
 FLAT = 4.0
 #: In an ONNX file's metadata: the SHA-256 of the fingerprints beside it.
@@ -41,7 +43,7 @@ class TrainedOnError(DatasetError):
 class Fingerprints:
     """Of training frames.
 
-    :ivar values: uint8 [N, 128], bits packed; no row twice.
+    :ivar values: uint8 [N, 144], bits packed; no row twice.
     """
 
     values: NDArray[np.uint8]
@@ -50,7 +52,7 @@ class Fingerprints:
         return len(self.values)
 
     def nearest(self, others: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """By how many bits each of some fingerprints [M, 128] differs from the most similar one; int64 [M]."""
+        """By how many bits each of some fingerprints [M, 144] differs from the most similar one; int64 [M]."""
         if len(self.values) == 0:
             return np.full(len(others), 8 * BYTES, np.int64)
         found = cv2.BFMatcher(cv2.NORM_HAMMING).match(np.ascontiguousarray(others), self.values)
@@ -84,16 +86,20 @@ def load_fingerprints(file: Path) -> Fingerprints:
 
 
 def fingerprint(image: Image) -> NDArray[np.uint8] | None:
-    """The fingerprint of a picture: whether each cell of a grid is brighter than its left neighbour (Krawetz's dHash).
+    """The fingerprint of a picture: which cells of a grid are brighter and which are darker than their left neighbours.
+
+    Krawetz's dHash, with a dead band.
 
     :param image: uint8 [H, W] or [H, W, 3] BGR.
-    :returns: uint8 [128]; None for a picture that shows nothing.
+    :returns: uint8 [144]; None for a picture that shows nothing.
     """
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     small = cv2.resize(np.asarray(grey, np.float32), (SIDE + 1, SIDE), interpolation=cv2.INTER_AREA)
     if float(small.std()) < FLAT:
         return None
-    return np.packbits(small[:, 1:] > small[:, :-1])
+    steps = np.diff(small, axis=1)
+    least = CONTRAST * np.abs(steps).mean()
+    return np.packbits(np.stack([steps > least, steps < -least]))
 
 
 def fingerprints_of(sequences: Iterable[Sequence]) -> Fingerprints:
