@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import random
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
+
+from training.optimisation import TrainerSettings
+from training.schedules import Schedule
+from training.trainer import train
 
 
 class Batches(Dataset[Tensor]):
@@ -52,3 +57,18 @@ class Regression(nn.Module):
         if step == self.poison:
             loss = loss * float("nan")
         return loss, {"reward": float(step)}
+
+
+def train_shared(folder: Path) -> None:
+    """Twenty steps of four batches, alone or with the other processes of torchrun; no draws."""
+    torch.manual_seed(1)
+    settings = TrainerSettings(
+        steps=20,
+        learning_rate=Schedule(start=1e-2),
+        gradient_clip=0.5,
+        accumulate=4,
+        checkpoint_every=11,
+        loader_processes=0,
+        accelerator="cpu",
+    )
+    train(Regression(dropout=0.0, normalise=False).double(), Batches(), settings, folder)

@@ -1,13 +1,23 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from training.checkpoint import load_checkpoint
 from training.data.homography_pairs import HomographyPairs, HomographySettings
 from training.data.photographs import Photograph
 from training.data.photometric import PhotometricSettings
 from training.networks.keypoint_network import KeypointNetwork
-from training.pretrain import PretrainConfig, Pretraining, corner_share, hit_rate
+from training.precision import Precision
+from training.pretrain import PretrainConfig, Pretraining, corner_share, hit_rate, load_network, pretrain
+from training.trainer import CHECKPOINT
 
 
 def textured_photograph() -> Photograph:
@@ -19,19 +29,20 @@ def textured_photograph() -> Photograph:
 
 def test_one_batch_is_overfitted() -> None:
     torch.manual_seed(0)
-    config = PretrainConfig([], corner_steps=1, homography=HomographySettings(size=96), random_points=16)
-    pairs = HomographyPairs([textured_photograph()], config.homography, PhotometricSettings(), 2, 1, 0)
-    batch = pairs[0]
-    module = Pretraining(KeypointNetwork())
-    optimiser = torch.optim.Adam(module.parameters(), 2e-3)
+    config = PretrainConfig(
+        [], corner_steps=1, homography=HomographySettings(size=64), random_points=16, precision=Precision.FP32
+    )
+    batch = HomographyPairs([textured_photograph()], config.homography, PhotometricSettings(), 1, 1, 0)[0]
+    objective = Pretraining(KeypointNetwork(32, 16), config)
+    optimiser = torch.optim.Adam(objective.parameters(), 5e-3)
     history = []
-    for _ in range(60):
+    for _ in range(50):
         # Step 0 keeps the corner prior as the only teacher, so the labels stand still.
-        loss, figures = module(batch, config, 0)
+        loss, figures = objective(batch, 0)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        history.append(figures)
+        history.append({name: float(value) for name, value in figures.items()})
     assert history[-1]["detection"] < 0.6 * history[0]["detection"]
     assert history[-1]["description"] < 0.3 * history[0]["description"]
     assert history[-1]["matched"] > 0.9
@@ -51,3 +62,68 @@ def test_hit_rate_counts_points_that_reappear() -> None:
         target[0, 0, y + (1 if k < 3 else 9), x] = 1.0 - 0.1 * k
     rate = hit_rate(reference, target, torch.eye(3)[None], density=4 / 64**2)
     assert float(rate) == 0.75
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photographs")
+    rng = np.random.default_rng(0)
+    for k in range(2):
+        picture = cv2.resize(rng.integers(0, 255, (40, 60), np.uint8), (480, 320), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{k}.png"), picture)
+    return folder
+
+
+def small(photographs: Path, steps: int = 14) -> PretrainConfig:
+    return PretrainConfig(
+        [photographs],
+        steps=steps,
+        batch_size=1,
+        checkpoint_every=2,
+        warm_up=2,
+        homography=HomographySettings(size=64),
+        threads=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def unbroken(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unbroken")
+    assert pretrain(small(photographs), folder) == 14
+    return folder / CHECKPOINT
+
+
+def test_the_command_survives_a_kill(photographs: Path, unbroken: Path, tmp_path: Path) -> None:
+    """Killed in the middle, a run goes on to the weights of an unbroken one, to the bit."""
+    options = ["steps=14", "batch_size=1", "checkpoint_every=2", "warm_up=2", "homography.size=64", "threads=1"]
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "training", "pretrain", "--output", str(tmp_path)),
+            *options,
+            f"photographs=[{photographs}]",
+        ],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).resolve().parents[2],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 200
+    while not (tmp_path / CHECKPOINT).exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert (tmp_path / CHECKPOINT).exists(), said.decode()[-2000:]
+    assert 2 <= load_checkpoint(tmp_path / CHECKPOINT).step < 14
+    assert pretrain(small(photographs), tmp_path) == 14
+    whole, resumed = load_checkpoint(unbroken), load_checkpoint(tmp_path / CHECKPOINT)
+    for name, value in whole.model.items():
+        assert torch.equal(value, resumed.model[name]), name
+
+
+def test_a_runs_checkpoint_gives_its_network(unbroken: Path) -> None:
+    network = load_network(unbroken)
+    assert not network.training
+    assert torch.equal(
+        network.state_dict()["score.2.weight"], load_checkpoint(unbroken).model["network.score.2.weight"]
+    )

@@ -1,6 +1,8 @@
 import json
+import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_training import Batches, Regression
+from small_training import Batches, Regression, train_shared
 
 from training.checkpoint import load_checkpoint
 from training.optimisation import TrainerSettings
@@ -63,6 +65,32 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one_to_the_bit(tmp_p
     # The lines of the steps that were lost are not there twice.
     steps = [json.loads(line)["step"] for line in (tmp_path / "broken" / "log.jsonl").read_text().splitlines()]
     assert steps == [20, 40]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_after_its_step_and_it_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C reaches the loader's process too, which must not fail for it."""
+
+    class Interrupted(Regression):
+        def forward(self, batch: torch.Tensor, step: int) -> tuple[torch.Tensor, dict[str, float | torch.Tensor]]:
+            if step == 16:
+                for process in [os.getpid(), *(child.pid for child in multiprocessing.active_children())]:
+                    assert process is not None
+                    os.kill(process, number)
+            return super().forward(batch, step)
+
+    settings = changed(loader_processes=1)
+    whole, _ = run(tmp_path / "whole", settings)
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    before = signal.getsignal(number)
+    (tmp_path / "broken").mkdir()
+    assert train(Interrupted(), Batches(), settings, tmp_path / "broken") == 17
+    assert load_checkpoint(tmp_path / "broken" / CHECKPOINT).step == 17
+    assert signal.getsignal(number) is before
+    resumed, step = run(tmp_path / "broken", settings)
+    assert step == 40
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
 
 
 def test_a_checkpoint_of_the_first_format_goes_on(tmp_path: Path) -> None:
@@ -129,14 +157,8 @@ import sys, torch
 sys.path[:0] = [{tests!r}]
 torch.set_num_threads(1)
 from pathlib import Path
-from small_training import Batches, Regression
-from training.optimisation import TrainerSettings
-from training.schedules import Schedule
-from training.trainer import train
-torch.manual_seed(1)
-settings = TrainerSettings(steps=3, learning_rate=Schedule(start=1e-2), accumulate=4, loader_processes=0,
-                           gradient_clip=0.5, accelerator="cpu", checkpoint_every=2)
-train(Regression(dropout=0.0, normalise=False).double(), Batches(), settings, Path(sys.argv[1]))
+from small_training import train_shared
+train_shared(Path(sys.argv[1]))
 """
 
 
@@ -144,27 +166,25 @@ def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
     """torchrun with gloo: the same data in the same steps, so the same averaged gradients and the same weights."""
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES.format(tests=str(Path(__file__).parent)))
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    checkout = str(Path(__file__).resolve().parents[2])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": checkout}
-    both = {}
-    for name, command in (("two", torchrun), ("one", [sys.executable])):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    checkpoints = []
+    for name in ("two", "one"):
         (tmp_path / name).mkdir()
-        done = subprocess.run(
-            [*command, str(script), str(tmp_path / name)], env=environment, capture_output=True, text=True, timeout=240
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        both[name] = load_checkpoint(tmp_path / name / CHECKPOINT)
-    assert len(both["two"].random_states) == 2 and len(both["one"].random_states) == 1
-    states = [state["torch"] for state in both["two"].random_states]
-    assert not torch.equal(states[0], states[1])
-    for name, value in both["one"].model.items():
-        torch.testing.assert_close(both["two"].model[name], value, rtol=1e-9, atol=1e-12)
-    for k, moments in both["one"].optimiser["state"].items():
-        other = both["two"].optimiser["state"][k]
-        torch.testing.assert_close(
-            both["two"].optimiser["state"][k]["exp_avg"], moments["exp_avg"], rtol=1e-9, atol=1e-12
-        )
+        if name == "one":
+            train_shared(tmp_path / name)
+        else:
+            subprocess.run([*command, str(tmp_path / name)], env=environment, check=True, timeout=240)
+        checkpoints.append(load_checkpoint(tmp_path / name / CHECKPOINT))
+    two, one = checkpoints
+    assert len(two.random_states) == 2 and len(one.random_states) == 1
+    assert not torch.equal(*(state["torch"] for state in two.random_states))
+    for name, value in one.model.items():
+        torch.testing.assert_close(two.model[name], value, rtol=1e-9, atol=1e-12)
+    for k, moments in one.optimiser["state"].items():
+        other = two.optimiser["state"][k]["exp_avg"]
+        torch.testing.assert_close(other, moments["exp_avg"], rtol=1e-9, atol=1e-12)
+    assert len((tmp_path / "two" / "log.jsonl").read_text().splitlines()) == 1
 
 
 def test_another_schedule_on_resume_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
