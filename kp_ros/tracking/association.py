@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from kp_ros.features import Float32
 
-#: 3 x 3 neighbourhood of a cell, row by row.
-_AROUND = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+#: The 2 x 2 cells that a search may touch, row by row.
+_AROUND = np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
 
 
 def similarity(first: NDArray[Any], second: NDArray[Any]) -> Float32:
@@ -25,7 +25,7 @@ def similarity(first: NDArray[Any], second: NDArray[Any]) -> Float32:
         return np.ones(len(first), np.float32)
     if first.dtype == np.uint8:
         different = np.unpackbits(first ^ second, axis=1).sum(1)
-        return (1 - different / (8 * first.shape[1])).astype(np.float32)
+        return np.asarray(1 - different / (8 * first.shape[1]), np.float32)
     return np.asarray(np.einsum("nd,nd->n", first, second), np.float32)
 
 
@@ -48,7 +48,7 @@ class Lookup:
     """Finds the nearest of a frame's points within a radius, for many queries at once."""
 
     def __init__(self, points: Float32, shape: tuple[int, ...], radius: float) -> None:
-        """Sort points into cells as wide as the radius.
+        """Sort points into cells twice as wide as the radius, so that a search touches four of them.
 
         :param points: float32 [M, 2], pixels, best first: of several in a cell the first stays.
         :param shape: of the image, (H, W).
@@ -56,16 +56,18 @@ class Lookup:
         """
         self._points = points
         self._radius = radius
-        self._cell = max(radius, 1.0)
+        self._cell = max(2 * radius, 1.0)
         rows, columns = (int(side / self._cell) + 3 for side in shape[:2])
-        self._label = np.full((rows, columns), -1, np.int64)
-        cells = self._cells(points)
-        order = np.arange(len(points))[::-1]
-        self._label[cells[order, 0], cells[order, 1]] = order
+        self._columns = columns
+        self._label = np.full(rows * columns, -1, np.int32)
+        self._limit = np.array([columns - 2, rows - 2], np.int32)
+        order = np.arange(len(points), dtype=np.int32)[::-1]
+        self._label[self._index(points[order], 0.0)] = order
 
-    def _cells(self, points: Float32) -> NDArray[np.int64]:
-        cells = (points[:, ::-1] / self._cell).astype(np.int64) + 1
-        return np.asarray(np.clip(cells, 1, np.array(self._label.shape) - 2))
+    def _index(self, points: Float32, shift: float) -> NDArray[np.int32]:
+        """The cell of each point, moved up and left by so many cells; one ring of cells lies outside the image."""
+        cells = np.clip((points / self._cell + (1 - shift)).astype(np.int32), 0, self._limit)
+        return np.asarray(cells[:, 1] * np.int32(self._columns) + cells[:, 0])
 
     def nearest(self, queries: Float32) -> tuple[NDArray[np.int64], Float32]:
         """The nearest point to each query.
@@ -75,30 +77,14 @@ class Lookup:
         """
         if len(self._points) == 0 or len(queries) == 0:
             return np.full(len(queries), -1, np.int64), np.full(len(queries), np.inf, np.float32)
-        label, distance = self._candidates(queries)
-        best = distance.argmin(1)
-        rows = np.arange(len(queries))
-        shortest = distance[rows, best]
-        return np.where(np.isfinite(shortest), label[rows, best], -1), shortest
-
-    def neighbours(self, queries: Float32) -> NDArray[np.int64]:
-        """The points within the radius of each query, at most one a cell.
-
-        :param queries: float32 [N, 2], pixels.
-        :returns: int64 [N, 9], indices of points, -1 where a cell has none within the radius.
-        """
-        if len(self._points) == 0 or len(queries) == 0:
-            return np.full((len(queries), 9), -1, np.int64)
-        label, distance = self._candidates(queries)
-        return np.where(np.isfinite(distance), label, -1)
-
-    def _candidates(self, queries: Float32) -> tuple[NDArray[np.int64], Float32]:
-        cells = self._cells(queries)[:, None] + _AROUND
-        label = self._label[cells[..., 0], cells[..., 1]]
+        first = self._index(queries, 0.5)
+        label = self._label[first[:, None] + (_AROUND @ (self._columns, 1)).astype(np.int32)]
         offset = self._points[label] - queries[:, None]
         squared = np.einsum("nkc,nkc->nk", offset, offset)
-        distance = np.where((label >= 0) & (squared <= self._radius**2), np.sqrt(squared), np.inf)
-        return label, distance.astype(np.float32)
+        squared[(label < 0) | (squared > self._radius**2)] = np.inf
+        rows, best = np.arange(len(queries)), squared.argmin(1)
+        shortest = squared[rows, best]
+        return np.where(np.isfinite(shortest), label[rows, best], -1).astype(np.int64), np.sqrt(shortest)
 
 
 def unique_claims(claim: NDArray[np.int64], cost: Float32) -> NDArray[np.int64]:
@@ -136,27 +122,27 @@ def search(
     """
     if len(predicted) == 0 or len(points) == 0 or descriptors.shape[1] == 0:
         return np.full(len(predicted), -1, np.int64)
-    squared = ((predicted[:, None] - points[None]) ** 2).sum(2)
-    alike = np.where(squared <= radius**2, similarity_matrix(descriptors, candidates), -1)
+    squared = np.square(np.subtract.outer(predicted[:, 0], points[:, 0]))
+    squared += np.square(np.subtract.outer(predicted[:, 1], points[:, 1]))
+    alike = similarity_matrix(descriptors, candidates)
+    alike[squared > radius**2] = -1
     best = alike.argmax(1)
     rows = np.arange(len(predicted))
     mutual = alike.argmax(0)[best] == rows
     return np.where(mutual & (alike[rows, best] >= least), best, -1)
 
 
-def crowded(points: Float32, ids: NDArray[np.uint32], shape: tuple[int, ...], radius: float) -> NDArray[np.bool_]:
-    """Which tracks sit on an older one.
+def crowded(points: Float32, ids: NDArray[np.uint32], radius: float) -> NDArray[np.bool_]:
+    """Which tracks share a cell as wide as the radius with an older one.
 
     :param points: float32 [N, 2], pixels.
     :param ids: uint32 [N], lower is older.
-    :param shape: of the image, (H, W).
     :param radius: pixels.
     :returns: bool [N].
     """
+    cells = (points / max(radius, 1e-3)).astype(np.int64)
     order = np.argsort(ids)
-    place = points[order]
-    # Of several tracks in a cell the lookup keeps the oldest, which is the one that stays.
-    neighbours = Lookup(place, shape, radius).neighbours(place)
-    yielding = np.empty(len(points), bool)
-    yielding[order] = ((neighbours >= 0) & (neighbours < np.arange(len(points))[:, None])).any(1)
+    _, oldest = np.unique(((cells[:, 1] << 32) + cells[:, 0])[order], return_index=True)
+    yielding = np.ones(len(points), bool)
+    yielding[order[oldest]] = False
     return yielding

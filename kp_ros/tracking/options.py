@@ -18,8 +18,7 @@ class TrackerOptions:
     :ivar template_zoom: change of area, as a factor, after which a template is taken anew.
     :ivar flow_window: side of the Lucas-Kanade window that follows what the templates lost, pixels.
     :ivar flow_shift: farthest that a registration may end from where Lucas-Kanade brought the point, pixels.
-    :ivar round_trip_pixels: largest distance between a point and where flow forth and back brings it.
-    :ivar renewal_correlation: correlation with its last template that a point must keep to be given a new one, 0 to 1.
+    :ivar flow_correlation: correlation with the last frame above which a new template may be taken there, 0 to 1.
     :ivar epipolar_pixels: largest distance of a point from the epipolar geometry of two frames, pixels.
     :ivar epipolar_sample: how many points the epipolar geometry is fitted to; all are checked.
     :ivar confirm_pixels: a detection this close to a track may confirm it, pixels.
@@ -34,18 +33,17 @@ class TrackerOptions:
     """
 
     max_tracks: int = 1024
-    template_points: int = 13
-    template_spacing: float = 1.75
-    template_iterations: int = 3
+    template_points: int = 11
+    template_spacing: float = 2.0
+    template_iterations: int = 2
     template_correlation: float = 0.75
     template_shift: float = 2.0
     template_zoom: float = 1.6
     flow_window: int = 21
     flow_shift: float = 1.0
-    round_trip_pixels: float = 1.5
-    renewal_correlation: float = 0.3
+    flow_correlation: float = 0.7
     epipolar_pixels: float = 1.0
-    epipolar_sample: int = 300
+    epipolar_sample: int = 200
     confirm_pixels: float = 2.0
     confirm_similarity: float = 0.7
     rescue_pixels: float = 12.0

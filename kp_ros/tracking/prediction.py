@@ -40,7 +40,7 @@ class FlowField:
         :returns: float32 [N, 2], pixels; the points as they were where nothing is known.
         """
         if self.motion is None or len(points) == 0:
-            return points.copy()
+            return np.array(points)
         places = ((points + 0.5) / self.scale - 0.5).astype(np.float32)
         moved = cv2.remap(self.motion, places[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
         return np.asarray(points + moved * self.scale, np.float32)
@@ -55,7 +55,7 @@ class CoarseFlow:
     """
 
     def __init__(self) -> None:
-        self._engine: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._engine: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._engine.setFinestScale(1)
         self._last: NDArray[np.uint8] | None = None
 
@@ -83,28 +83,28 @@ class CoarseFlow:
         return FlowField(self._engine.calc(last, small, None), scale)
 
 
-def relocate(tracks: Tracks, features: Features) -> Float32:
+def relocate(tracks: Tracks, features: Features) -> Float32 | None:
     """Predict all tracks from descriptors alone: after a jump that no flow can follow.
 
     Mutual nearest neighbours vote for a similarity transform of the image.
 
     :param tracks: of the last image.
     :param features: of this one.
-    :returns: float32 [N, 2], pixels; the tracks' own places where the descriptors do not agree on a motion.
+    :returns: float32 [N, 2], pixels; None where the descriptors do not agree on a motion.
     """
     points = tracks.keypoints
     if min(len(tracks), len(features)) < _FEWEST or tracks.descriptors.shape[1] == 0:
-        return points.copy()
+        return None
     alike = similarity_matrix(tracks.descriptors, features.descriptors)
     best = alike.argmax(1)
     mutual = np.flatnonzero(alike.argmax(0)[best] == np.arange(len(best)))
     if len(mutual) < _FEWEST:
-        return points.copy()
+        return None
     target = features.keypoints[best[mutual]]
     # OpenCV seeds this RANSAC with a constant at every call.
     motion, inliers = cv2.estimateAffinePartial2D(
         points[mutual], target, method=cv2.RANSAC, ransacReprojThreshold=10.0, maxIters=500
     )
     if motion is None or inliers.sum() < max(_FEWEST, len(mutual) // 5):
-        return points.copy()
+        return None
     return np.asarray(points @ motion[:, :2].T + motion[:, 2], np.float32)

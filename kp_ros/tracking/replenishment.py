@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kp_ros.features import Float32
-from kp_ros.tracking.association import Lookup
 
 #: Side of the window that texture is judged in, pixels of the image at half resolution.
 _WINDOW = 7
@@ -41,7 +40,24 @@ def texture(image: NDArray[np.uint8], points: Float32) -> Float32:
     # OpenCV scales its 3 x 3 Sobel sums so that a unit slope gives 2 / 255, averaged over the window.
     weakest = np.sqrt(np.maximum(cv2.cornerMinEigenVal(half, _WINDOW, ksize=3), 0)) * (255 / 2)
     places = ((points + 0.5) / 2 - 0.5).astype(np.float32)
-    return cv2.remap(weakest, places[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0] / 2
+    found = cv2.remap(weakest, places[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found[:, 0] / 2)
+
+
+def _taken(tracked: Float32, points: Float32, shape: tuple[int, ...], spacing: float) -> NDArray[np.bool_]:
+    """Which points lie closer than the spacing, give or take a pixel, to a tracked one; bool [N]."""
+    occupied = np.zeros((shape[0] // 2 + 1, shape[1] // 2 + 1), np.uint8)
+    limit = np.array(occupied.shape[::-1]) - 1
+
+    def cells(places: Float32) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        column, row = np.clip(np.rint(places / 2).astype(np.int64), 0, limit).T
+        return row, column
+
+    occupied[cells(tracked)] = 1
+    reach = max(round(spacing), 1)
+    reach += 1 - reach % 2
+    near = cv2.dilate(occupied, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    return np.asarray(near[cells(points)] > 0)
 
 
 def choose(
@@ -68,7 +84,7 @@ def choose(
     """
     free = inside(candidates, shape, border) & (strength >= weakest)
     if len(tracked):
-        free &= Lookup(tracked, shape, spacing).nearest(candidates)[0] < 0
+        free &= ~_taken(tracked, candidates, shape, spacing)
     index = np.flatnonzero(free)
     best = np.argsort(-strength[index], kind="stable")[: max(count, 0)]
     return np.sort(index[best])

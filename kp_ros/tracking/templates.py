@@ -83,7 +83,8 @@ class Sampler:
         """Cut patches [N, P] out of an image, bilinearly."""
         x = np.column_stack([warp[:, 0], points[:, 0]]) @ offsets
         y = np.column_stack([warp[:, 1], points[:, 1]]) @ offsets
-        return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+        patch = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(patch, np.float32)
 
     def take(self, image: NDArray[np.uint8], points: Float32) -> Templates:
         """Remember what points look like now.

@@ -20,6 +20,7 @@ from kp_ros.tracking.templates import Sampler
 from kp_ros.tracking.verification import epipolar_distance
 
 Booleans = NDArray[np.bool_]
+_IDENTITY = np.eye(2, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class HybridTracker:
 
     1. Dense flow between thumbnails predicts every point.
     2. Its template is registered there, with an affine warp: what correlates is found, without drift.
-    3. What the template missed is followed by Lucas-Kanade from the last frame and registered again. Where flow forth
-       and back agrees but the template does not, the point has changed its looks and a new template is taken.
+    3. What the template missed is followed by Lucas-Kanade from the last frame and registered again. Where the point
+       has changed its looks too much for that, a template of the last frame takes over, if it correlates.
     4. What is lost still is searched among the detections by descriptor; if most is lost, the whole frame is.
     5. Points off the epipolar geometry of the two frames, or on top of an older one, end.
     6. Detections on tracks confirm them: the track takes over their score and descriptor.
@@ -99,8 +100,10 @@ class HybridTracker:
         start, options = tracks.keypoints, self.options
         points, alive, renew = self._find(start, predicted, last, frame)
         if alive.mean() < 1 - options.relocation_share:
-            predicted = relocate(tracks, features)
-            points, alive, renew = self._find(start, predicted, last, frame)
+            relocated = relocate(tracks, features)
+            if relocated is not None:
+                predicted = relocated
+                points, alive, renew = self._find(start, predicted, last, frame)
         self._rescue(tracks, points, predicted, alive, frame, features)
         alive &= inside(points, frame.image.shape, options.border_pixels)
         index = np.flatnonzero(alive)
@@ -109,10 +112,10 @@ class HybridTracker:
         )
         alive[index] = distance <= options.epipolar_pixels
         index = np.flatnonzero(alive)
-        alive[index] = ~crowded(points[index], tracks.track_id[index], frame.image.shape, options.duplicate_pixels)
+        alive[index] = ~crowded(points[index], tracks.track_id[index], options.duplicate_pixels)
         index = np.flatnonzero(alive & renew)
         self._templates[index] = self._sampler.take(frame.smooth, points[index])
-        self._warp[index] = np.eye(2, dtype=np.float32)
+        self._warp[index] = _IDENTITY
         seconds = max(frame.stamp_ns - last.stamp_ns, 1) * 1e-9
         moved = Tracks(
             tracks.track_id,
@@ -130,22 +133,25 @@ class HybridTracker:
         """Steps 2 and 3: positions float32 [N, 2], whether they hold, and whether the template must be taken anew."""
         options, count = self.options, len(start)
         points, warp, found = self._register(slice(0, count), frame, predicted, options.template_shift)
-        renew = np.zeros(count, bool)
         missed = np.flatnonzero(~found)
-        if len(missed):
-            origin = start[missed]
-            followed, status = flow(last.image, frame.image, origin, predicted[missed], options.flow_window)
-            again, again_warp, good = self._register(missed, frame, followed, options.flow_shift)
-            good &= status
-            points[missed], warp[missed], found[missed] = np.where(good[:, None], again, followed), again_warp, good
-            changed = np.flatnonzero(status & ~good)
-            back, status = flow(frame.image, last.image, followed[changed], origin[changed], options.flow_window)
-            status &= np.linalg.norm(back - origin[changed], axis=1) <= options.round_trip_pixels
-            found[missed[changed]] = renew[missed[changed]] = status
-        self._warp[:count] = warp
+        followed, status = flow(last.image, frame.image, start[missed], predicted[missed], options.flow_window)
+        missed, followed = missed[status], followed[status]
+        again, again_warp, good = self._register(missed, frame, followed, options.flow_shift)
+        index = missed[good]
+        points[index], warp[index], found[index] = again[good], again_warp[good], True
+        changed, followed = missed[~good], followed[~good]
+        fresh = self._sampler.take(last.smooth, start[changed])
+        moved, moved_warp, correlation = self._sampler.register(
+            frame.smooth, fresh, followed, np.tile(_IDENTITY, (len(changed), 1, 1)), options.template_iterations
+        )
+        good = correlation >= options.flow_correlation
+        good &= np.linalg.norm(moved - followed, axis=1) <= options.template_shift
+        index = changed[good]
+        self._templates[index] = fresh[good]
+        points[index], warp[index], found[index] = moved[good], moved_warp[good], True
+        self._warp[:count][found] = warp[found]
         area = np.abs(warp[:, 0, 0] * warp[:, 1, 1] - warp[:, 0, 1] * warp[:, 1, 0])
-        renew |= (area > options.template_zoom) | (area < 1 / options.template_zoom)
-        return points, found, renew
+        return points, found, (area > options.template_zoom) | (area < 1 / options.template_zoom)
 
     def _register(
         self, index: Any, frame: _Frame, expected: Float32, shift: float
@@ -223,7 +229,7 @@ class HybridTracker:
         )
         new, total = features[chosen], count + len(chosen)
         self._templates[count:total] = self._sampler.take(frame.smooth, new.keypoints)
-        self._warp[count:total] = np.eye(2, dtype=np.float32)
+        self._warp[count:total] = _IDENTITY
         ids = np.arange(self._next_id, self._next_id + len(new), dtype=np.uint32)
         self._next_id += len(new)
         return Tracks(

@@ -71,7 +71,7 @@ def epipolar_distance(first: Float32, second: Float32, camera: Camera | None, th
     else:
         unit = float(camera.matrix[0, 0] + camera.matrix[1, 1]) / 2
         a, b = camera.rays(first)[:, :2].astype(np.float64), camera.rays(second)[:, :2].astype(np.float64)
-    finite = np.isfinite(a).all(1) & np.isfinite(b).all(1)
+    finite = np.isfinite(np.hstack([a, b])).all(axis=1)
     chosen = np.flatnonzero(finite)
     if len(chosen) < _FEWEST:
         return unknown
