@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import torch
 
 from training.run_log import LOG_EVERY, RunLog, drop_later_lines, finite_mean
@@ -36,3 +37,14 @@ def test_other_processes_say_nothing(tmp_path: Path) -> None:
         log.add({"loss": 1.0})
         log.end_step(LOG_EVERY, {})
     assert not list(tmp_path.iterdir())
+
+
+def test_the_bar_shows_what_the_objective_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = {"reward": 0.25, "hit_rate": 0.5, "acceptance": 0.75, "entropy": 3.0, "gradient_norm": 1.5, "other": 9.0}
+    with RunLog(tmp_path, 0, LOG_EVERY) as log:
+        for step in range(1, LOG_EVERY + 1):
+            log.add(figures)
+            log.end_step(step, {"skipped": 2})
+    shown = capsys.readouterr().err.splitlines()[-1]
+    assert "reward=0.25, hit_rate=0.5, acceptance=0.75, entropy=3, gradient_norm=1.5, skipped=2" in shown
+    assert "other" not in shown
