@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from kp_ros.errors import UserError
 from training.commands import dataset, evaluate
@@ -79,7 +80,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except (UserError, FileNotFoundError, ValueError) as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}")
+        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         raise SystemExit(1) from None
 
 

@@ -67,7 +67,7 @@ def write_shards(
         raise DatasetError(f"{folder} holds shards already; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     shards: dict[str, int] = {}
-    with explained(folder), tqdm(total=items, desc="shards", unit="item") as bar:
+    with explained(folder), tqdm(total=items, desc="shards", unit="item", disable=None) as bar:
         for start in range(0, items, items_per_shard):
             name = f"{len(shards):06}.tar"
             count = min(items_per_shard, items - start)

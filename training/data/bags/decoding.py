@@ -125,11 +125,13 @@ def register_depth(
     pixels = np.rint((matrix @ points)[:2] / points[2]).astype(np.int64)
     inside = ((pixels >= 0) & (pixels < np.array([size]).T)).all(0)
     (u, v), z = pixels[:, inside], points[2, inside]
-    seen = np.full((size[1], size[0]), np.inf, np.float32)
+    # What OpenCV takes the pixels beyond its border for when it erodes.
+    nothing = np.finfo(np.float32).max
+    seen = np.full((size[1], size[0]), nothing, np.float32)
     np.minimum.at(seen, (v, u), z.astype(np.float32))
     scale = max(1, round(matrix[0, 0] / depth_matrix[0, 0]))
     around = cv2.erode(seen, np.ones((2 * scale + 1, 2 * scale + 1), np.uint8))
-    holes = np.isinf(seen)
+    holes = seen == nothing
     seen[holes] = around[holes]
-    seen[np.isinf(seen)] = 0
+    seen[seen == nothing] = 0
     return seen

@@ -18,7 +18,7 @@ class ProgressBar(Watcher):
     def stage(self, name: str, total: int | None) -> None:
         """See :class:`~training.data.bags.conversion.Watcher`."""
         self.close()
-        self._bar = tqdm(total=total, desc=name, unit="image")
+        self._bar = tqdm(total=total, desc=name, unit="image", disable=None)
 
     def step(self) -> None:
         """See :class:`~training.data.bags.conversion.Watcher`."""
