@@ -14,7 +14,8 @@ from typing import Any
 from training.data.sequence import Sequence
 from training.evaluation.discovery import discover, with_estimator
 from training.evaluation.pair_sets import PairSet
-from training.evaluation.running import Progress, Results, RunOptions, run
+from training.evaluation.processes import Progress
+from training.evaluation.running import Results, RunOptions, run
 from training.evaluation.subjects import Subject, make_subjects
 from training.evaluation.summary import of_subject, sequence_metrics, summarise_pairs
 from training.evaluation.timing import processor_name
@@ -83,9 +84,9 @@ def evaluate(options: EvaluationOptions, progress: Progress) -> Evaluation:
     found = discover(options.data, options.names, options.frames)
     pair_sets = [with_estimator(item, options.pair_estimator, options.pair_threshold) for item in found.pair_sets]
     results = run(subjects, found.sequences, pair_sets, options.run, progress)
-    return Evaluation(
-        options, tuple(subjects), tuple(found.sequences), tuple(pair_sets), tuple(found.notes), results, environment()
-    )
+    sequences = tuple(content.sequence for content in results.contents)
+    notes = (*found.notes, *results.notes)
+    return Evaluation(options, tuple(subjects), sequences, tuple(results.sets), notes, results, environment())
 
 
 def environment() -> dict[str, str]:

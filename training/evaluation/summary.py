@@ -145,7 +145,7 @@ def sequence_metrics(gaps: Sequences[int]) -> list[SequenceMetric]:
             "",
             0,
             True,
-            "Matches of neighbouring frames that fit the camera's motion.",
+            "Matches between neighbouring frames that fit the camera's motion.",
             of_run=lambda run: run.inliers,
         ),
         SequenceMetric(
@@ -171,7 +171,7 @@ def _pose_auc(gap: int, threshold: int) -> SequenceMetric:
         "%",
         1,
         True,
-        f"Relative poses of frames {gap} apart: area under the cumulative error curve up to {degrees:.0f} degrees.",
+        "Relative pose of two frames, a gap apart: area under the cumulative error curve up to so many degrees.",
         of_run=of_run,
     )
 
@@ -183,7 +183,7 @@ def _repeatability(gap: int) -> SequenceMetric:
         "%",
         1,
         True,
-        f"Keypoints that are found again within 3 px, {gap} frames later, of those still in view (by depth).",
+        "Keypoints that are found again within 3 px, a gap later, of those that are still in view (by depth).",
         of_result=lambda result: result.repeatability.get(gap, float("nan")),
     )
 
@@ -195,7 +195,7 @@ def _matching_score(gap: int) -> SequenceMetric:
         "%",
         1,
         True,
-        f"Keypoints that are matched rightly, {gap} frames later, of those still in view. Without depth: of all "
+        "Keypoints that are matched rightly, a gap later, of those that are still in view. Without depth: of all "
         "keypoints, by the epipolar geometry, which is more lenient.",
         of_result=lambda result: result.matching_score.get(gap, float("nan")),
     )

@@ -38,6 +38,7 @@ TOO_LARGE = frozenset(
     )
 )
 GROUPS = {"i_": "illumination", "v_": "viewpoint"}
+UNGROUPED = "other"
 
 
 def is_homography_set(folder: Path) -> bool:
@@ -65,7 +66,7 @@ def _scene(scene: Path) -> list[ImagePair]:
             homography = np.loadtxt(file).reshape(3, 3)
         except ValueError as error:
             raise DatasetError(f"{file} is no homography of 3 x 3 numbers ({error}); unpack the data again") from error
-        group = GROUPS.get(scene.name[:2], "other")
+        group = GROUPS.get(scene.name[:2], UNGROUPED)
         name = f"{scene.name} 1-{number}"
         pairs.append(ImagePair(name, group, _image(scene, "1"), _image(scene, number), homography))
     return pairs

@@ -12,8 +12,10 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT = 560, 330
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 44
+WIDTH, HEIGHT = 420, 270
+LEFT, RIGHT, TOP, BOTTOM = 52, 10, 12, 44
+#: Of trajectories: room around them, room for the ruler below, and the least height of the lines' own space.
+MARGIN, RULER, FLATTEST = 18, 26, 70
 
 Array = NDArray[np.float64]
 
@@ -94,23 +96,26 @@ def trajectory_chart(truth: Array, series: Sequence[tuple[int, str, Array]]) -> 
     reach = 2.0 * max(float(np.abs(true).max()), 1e-3)
     near = np.concatenate([np.clip(points, -reach, reach) for points in plane])
     low, high = near.min(0), near.max(0)
-    room = (WIDTH - 2 * 24, HEIGHT - 24 - 40)
-    zoom = min(room[0] / max(high[0] - low[0], 1e-6), room[1] / max(high[1] - low[1], 1e-6))
+    span = np.maximum(high - low, 1e-6)
+    zoom = min((WIDTH - 2 * MARGIN) / span[0], (HEIGHT - 2 * MARGIN - RULER) / span[1])
+    # A straight drive needs no high picture.
+    height = max(float(span[1]) * zoom, FLATTEST) + 2 * MARGIN + RULER
     middle = (low + high) / 2
     x = _scale(float(middle[0]), float(middle[0]) + 1, WIDTH / 2, WIDTH / 2 + zoom)
-    y = _scale(float(middle[1]), float(middle[1]) + 1, (HEIGHT - 16) / 2, (HEIGHT - 16) / 2 - zoom)
+    centre_row = (height - RULER) / 2
+    y = _scale(float(middle[1]), float(middle[1]) + 1, centre_row, centre_row - zoom)
     parts = [_path(Series(-1, "ground truth", true[:, 0], true[:, 1]), x, y, true[:, 0], true[:, 1], "truth")]
     for (index, name, _), points in zip(series, estimates, strict=True):
         parts.append(_path(Series(index, name, points[:, 0], points[:, 1]), x, y, points[:, 0], points[:, 1]))
     parts.append(f'<circle class="start" cx="{x(true[0, 0]):.1f}" cy="{y(true[0, 1]):.1f}" r="4.5"/>')
     length = _round_length((high[0] - low[0]) / 4)
     bar = length * zoom
-    base = HEIGHT - 12
+    base = height - 10
     parts.append(
-        f'<path class="ruler" d="M24 {base - 4}v4h{bar:.1f}v-4"/>'
-        f'<text class="tick" x="{24 + bar / 2:.1f}" y="{base - 8}" text-anchor="middle">{_length_text(length)}</text>'
+        f'<path class="ruler" d="M{MARGIN} {base - 4:.1f}v4h{bar:.1f}v-4"/>'
+        f'<text class="tick" x="{MARGIN + bar + 8:.1f}" y="{base:.1f}">{_length_text(length)}</text>'
     )
-    return _svg("".join(parts), "Trajectories")
+    return _svg("".join(parts), "Trajectories", height)
 
 
 def _length_text(metres: float) -> str:
@@ -164,5 +169,5 @@ def _x_title(title: str) -> str:
     return f'<text class="axis" x="{middle}" y="{HEIGHT - 8}" text-anchor="middle">{escape(title)}</text>'
 
 
-def _svg(content: str, label: str) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{content}</svg>'
+def _svg(content: str, label: str, height: float = HEIGHT) -> str:
+    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(label)}">{content}</svg>'

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.pair_sets import PairSet
+from training.evaluation.protocols.homography_sets import UNGROUPED
 from training.evaluation.summary import Value, of_subject, sequence_metrics, summarise_pairs
 
 #: What stands where there is no number.
 NOTHING = "\N{EN DASH}"
+#: More groups than this get no tables of their own.
+MOST_GROUPS = 6
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,14 @@ class Column:
     values: Mapping[str, Value]
 
     @property
+    def parts(self) -> tuple[str, str]:
+        """The name, and what stands small below it: gap, unit and an arrow to the better side."""
+        name, _, gap = self.label.partition(" gap ")
+        arrow = {True: "↑", False: "↓", None: ""}[self.higher]
+        small = [f"gap {gap}," if gap and self.unit else f"gap {gap}" if gap else "", self.unit, arrow]
+        return name, " ".join(part for part in small if part)
+
+    @property
     def heading(self) -> str:
         """Name, unit, and an arrow to the better side."""
         unit = f", {self.unit}" if self.unit else ""
@@ -46,6 +57,8 @@ class Column:
         if self.higher is None or len(self.values) < 2:
             return frozenset()
         rounded = {subject: round(value.mean, self.digits) for subject, value in self.values.items()}
+        if len(set(rounded.values())) == 1:
+            return frozenset()
         top = max(rounded.values()) if self.higher else min(rounded.values())
         return frozenset(subject for subject, number in rounded.items() if number == top)
 
@@ -93,6 +106,12 @@ def pair_set_subjects(evaluation: Evaluation, pair_set: PairSet) -> list[str]:
     """The subjects that were judged on a set."""
     results = evaluation.results.pair_sets
     return [subject.name for subject in evaluation.subjects if (subject.name, pair_set.name) in results]
+
+
+def groups_shown(pair_set: PairSet) -> list[str]:
+    """Groups of a set that get tables of their own: not those of a mixed bag, and not those of hundreds of scenes."""
+    groups = sorted({pair.group for pair in pair_set.pairs})
+    return groups if 1 < len(groups) <= MOST_GROUPS and UNGROUPED not in groups else []
 
 
 def pair_set_columns(evaluation: Evaluation, pair_set: PairSet, group: str | None = None) -> list[Column]:

@@ -14,7 +14,7 @@ from kp_ros.features import Float32
 from training.data.sequence import Image, Sequence
 from training.evaluation.cache import Cache
 from training.evaluation.evaluate import Evaluation
-from training.evaluation.extraction import Extractor, sequence_digest
+from training.evaluation.extraction import Extractor
 from training.evaluation.homography import estimate_homography
 from training.evaluation.linking import FlowLinker, KeypointLinker, Linker
 from training.evaluation.matching import mutual_nearest_neighbours
@@ -23,9 +23,9 @@ from training.evaluation.relative_pose import EstimatorOptions, estimate_relativ
 from training.evaluation.subjects import Kind, Subject
 
 #: Width of one image in a picture, pixels.
-IMAGE_WIDTH = 480
+IMAGE_WIDTH = 512
 #: Matches that a picture shows at most: more would hide the images.
-MOST_LINES = 150
+MOST_LINES = 90
 QUALITY = 78
 #: BGR; right for every colour vision together with the lines' thickness.
 KEYPOINT, INLIER, OUTLIER = (255, 200, 60), (120, 220, 60), (60, 60, 230)
@@ -121,7 +121,7 @@ def _frame_picture(
     if subject.kind is Kind.FLOW:
         linker = FlowLinker(sequence, subject.max_keypoints)
     elif subject.kind is Kind.TRACKS:
-        linker = KeypointLinker(extractor.sequence(sequence, sequence_digest(sequence), _no_tick))
+        linker = KeypointLinker(extractor.sequence(sequence, _content(evaluation, sequence), _no_tick))
     else:
         ends = [extractor(sequence.grey(frame)) for frame in (first, second)]
         linker = KeypointLinker(ends)
@@ -185,6 +185,10 @@ def _degrees(error: float) -> str:
     return f"{error:.1f}°" if error < 180 else "none found"
 
 
+def _content(evaluation: Evaluation, sequence: Sequence) -> str:
+    return next(item.digest for item in evaluation.results.contents if item.sequence is sequence)
+
+
 def _no_tick() -> None:
     """Tracks are in the cache; nothing shows how far reading them is."""
 
@@ -227,7 +231,7 @@ def draw_pair(
 
 def _dots(canvas: Image, points: NDArray[np.floating]) -> None:
     for point in points:
-        cv2.circle(canvas, _pixel(point), 26, KEYPOINT, -1, cv2.LINE_AA, 4)
+        cv2.circle(canvas, _pixel(point), 20, KEYPOINT, -1, cv2.LINE_AA, 4)
 
 
 def _pixel(point: Sequences[float] | NDArray[np.floating]) -> tuple[int, int]:

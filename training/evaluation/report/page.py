@@ -19,6 +19,7 @@ from training.evaluation.report.charts import Series, cumulative_chart, histogra
 from training.evaluation.report.columns import (
     NOTHING,
     Column,
+    groups_shown,
     overview_columns,
     pair_set_columns,
     pair_set_subjects,
@@ -139,8 +140,9 @@ def _lead(evaluation: Evaluation) -> str:
         data.append(f"{len(evaluation.sequences)} real sequence{plural} with ground truth ({frames} frames)")
     if evaluation.pair_sets:
         data.append(f"{pairs} image pairs ({', '.join(pair_set.name for pair_set in evaluation.pair_sets)})")
-    names = ", ".join(subject.name for subject in evaluation.subjects)
-    return f"{names}: judged on {' and '.join(data)}, every estimate in {evaluation.options.run.sequences.seeds} runs."
+    seeds = evaluation.options.run.sequences.seeds
+    runs = f"every estimate {seeds} times" if seeds > 1 else "one run of every estimate"
+    return f"{len(evaluation.subjects)} methods on {' and '.join(data)}; {runs}."
 
 
 def _facts(columns: Sequences[Column], evaluation: Evaluation) -> list[Fact]:
@@ -246,7 +248,6 @@ def _trajectory_chart(evaluation: Evaluation, sequence: Sequence) -> Chart:
 def _pair_set(evaluation: Evaluation, pair_set: PairSet) -> dict[str, Any]:
     protocol = pair_set.protocol
     rows = pair_set_subjects(evaluation, pair_set)
-    groups = sorted({pair.group for pair in pair_set.pairs})
     names = [subject.name for subject in evaluation.subjects]
     series = []
     for name in rows:
@@ -262,13 +263,13 @@ def _pair_set(evaluation: Evaluation, pair_set: PairSet) -> dict[str, Any]:
         f"{protocol.estimator} at {thresholds} px."
     )
     return {
-        "title": pair_set.name,
+        "title": f"Image pairs: {pair_set.name}",
         "text": text,
         "columns": pair_set_columns(evaluation, pair_set),
         "rows": rows,
         "groups": [
             {"title": group, "columns": pair_set_columns(evaluation, pair_set, group)}
-            for group in (groups if 1 < len(groups) <= 6 else [])
+            for group in groups_shown(pair_set)
         ],
         "charts": [Chart(what, "Share of the pairs below each error, all runs.", Markup(svg))],
     }

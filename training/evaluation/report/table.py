@@ -7,6 +7,7 @@ from collections.abc import Sequence as Sequences
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.report.columns import (
     Column,
+    groups_shown,
     overview_columns,
     pair_set_columns,
     pair_set_subjects,
@@ -32,10 +33,8 @@ def markdown(evaluation: Evaluation) -> str:
                 _table(evaluation, columns, [subject.name for subject in evaluation.subjects]),
             ]
     for pair_set in evaluation.pair_sets:
-        groups = sorted({pair.group for pair in pair_set.pairs})
         parts += [f"## {pair_set.name}", f"{len(pair_set.pairs)} pairs. {pair_set.protocol.source}."]
-        shown: list[str | None] = [None, *(groups if 1 < len(groups) <= 6 else [])]
-        for group in shown:
+        for group in (None, *groups_shown(pair_set)):
             if group is not None:
                 parts.append(f"### {pair_set.name}: {group}")
             columns = pair_set_columns(evaluation, pair_set, group)
