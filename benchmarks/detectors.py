@@ -2,7 +2,7 @@
 
     python benchmarks/detectors.py --data ../shared/data --metrics ../shared/eval/vo_metrics.py
 
-Each detector's features come from `kp_ros extract`, so that what is measured is what a user gets. A row `+tracks` is the
+Each detector's features come from `kp_ros extract`: what is measured is what a user gets. A row `+tracks` is the
 tracker's own tracks on the detector's points (`kp_ros extract --track`).
 """
 
