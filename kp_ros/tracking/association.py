@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,8 +38,9 @@ def similarity_matrix(first: NDArray[Any], second: NDArray[Any]) -> Float32:
     if first.shape[1] == 0 or first.size == 0 or second.size == 0:
         return np.ones((len(first), len(second)), np.float32)
     if first.dtype == np.uint8:
-        distance = cv2.batchDistance(first, second, cv2.CV_32S, normType=cv2.NORM_HAMMING)[0]
-        return np.asarray(1 - distance / (8 * first.shape[1]), np.float32)
+        # With bits as +1 and -1 a product counts equal bits less unequal ones.
+        a, b = (np.unpackbits(packed, axis=1).astype(np.float32) * 2 - 1 for packed in (first, second))
+        return np.asarray((a @ b.T) / (2 * a.shape[1]) + 0.5, np.float32)
     return np.asarray(first @ second.T, np.float32)
 
 

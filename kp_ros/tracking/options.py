@@ -26,10 +26,12 @@ class TrackerOptions:
     :ivar rescue_pixels: how far around its prediction a lost track is searched by descriptor, pixels.
     :ivar rescue_similarity: least similarity of descriptors that finds a lost track again, 0 to 1.
     :ivar relocation_share: share of tracks lost above which the whole frame is searched by descriptor, 0 to 1.
+    :ivar chance_share: share of tracks found again up to which they are taken for chance, unless they fit one epipolar
+        geometry: the view was cut, 0 to 1.
     :ivar texture: least mean gradient, in its weakest direction, where a track begins, grey levels a pixel.
     :ivar spacing_pixels: new tracks begin at least this far from the others, pixels.
     :ivar duplicate_pixels: of two tracks that come this close, the younger ends, pixels.
-    :ivar border_pixels: tracks end, and none begins, this close to the image's edge, pixels.
+    :ivar border_pixels: tracks end this close to the image's edge, pixels; they begin where a whole template fits.
     """
 
     max_tracks: int = 1024
@@ -49,6 +51,7 @@ class TrackerOptions:
     rescue_pixels: float = 12.0
     rescue_similarity: float = 0.85
     relocation_share: float = 0.6
+    chance_share: float = 0.4
     texture: float = 0.5
     spacing_pixels: float = 5.0
     duplicate_pixels: float = 1.5

@@ -78,6 +78,11 @@ class Sampler:
             np.zeros((count, 1, size), np.float32),
         )
 
+    @property
+    def reach(self) -> float:
+        """How far a template reaches from its point, pixels."""
+        return (self.side + 1) * self.spacing / 2
+
     @staticmethod
     def _sample(image: NDArray[np.uint8], points: Float32, warp: Float32, offsets: Float32) -> Float32:
         """Cut patches [N, P] out of an image, bilinearly."""
@@ -85,6 +90,28 @@ class Sampler:
         y = np.column_stack([warp[:, 1], points[:, 1]]) @ offsets
         patch = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(patch, np.float32)
+
+    def _sample_like(self, image: NDArray[np.uint8], points: Float32, warp: Float32, appearance: Float32) -> Float32:
+        """As :meth:`_sample`, but what lies outside the image is filled in from the template.
+
+        Where a patch hangs over the image's edge its samples there would pull the point; the template's own values,
+        at the brightness of the rest, do not.
+        """
+        patch = self._sample(image, points, warp, self._offsets)
+        limit = np.array([image.shape[1] - 1, image.shape[0] - 1], np.float32)
+        over = np.flatnonzero(((points < 1.5 * self.reach) | (points > limit - 1.5 * self.reach)).any(1))
+        if len(over) == 0:
+            return patch
+        places = np.dstack([warp[over], points[over][:, :, None]]) @ self._offsets
+        seen = ((places >= 0) & (places <= limit[:, None])).all(1)
+        weight = seen / np.maximum(seen.sum(1, keepdims=True), 1)
+        values, model = patch[over], appearance[over, 0]
+        mean, model_mean = (values * weight).sum(1), (model * weight).sum(1)
+        spread = np.sqrt((np.square(values - mean[:, None]) * weight).sum(1))
+        model_spread = np.sqrt((np.square(model - model_mean[:, None]) * weight).sum(1))
+        gain = spread / np.maximum(model_spread, 1e-3)
+        patch[over] = np.where(seen, values, mean[:, None] + gain[:, None] * (model - model_mean[:, None]))
+        return patch
 
     def take(self, image: NDArray[np.uint8], points: Float32) -> Templates:
         """Remember what points look like now.
@@ -137,7 +164,7 @@ class Sampler:
             return points.copy(), warp.copy(), np.zeros(0, np.float32)
         reach = np.float32(1 / (self.side * self.spacing / 2))
         for iteration in range(iterations):
-            patch = self._sample(image, points, warp, self._offsets)[:, :, None]
+            patch = self._sample_like(image, points, warp, templates.appearance)[:, :, None]
             move = (templates.shift @ patch)[:, :, 0]
             gain = np.maximum(move[:, 2:], _BLANK * self.side / 2)
             if iteration == 0:
@@ -147,7 +174,7 @@ class Sampler:
                 warp = warp @ inverse
             step = np.clip(move[:, :2] / gain, -1, 1)
             points = points - np.einsum("nij,nj->ni", warp, step)
-        patch = self._sample(image, points, warp, self._offsets)
+        patch = self._sample_like(image, points, warp, templates.appearance)
         mean = patch.mean(1)
         power = np.einsum("np,np->n", patch, patch) - patch.shape[1] * mean * mean
         norm = np.maximum(np.sqrt(np.maximum(power, 0)), _BLANK * self.side)

@@ -110,6 +110,9 @@ class HybridTracker:
         distance = epipolar_distance(
             start[index], points[index], camera, options.epipolar_pixels, options.epipolar_sample
         )
+        if np.isinf(distance).all() and len(index) > options.chance_share * len(alive):
+            # Most points held, yet no rigid scene explains them: no ground to prefer some of them.
+            distance[:] = 0
         alive[index] = distance <= options.epipolar_pixels
         index = np.flatnonzero(alive)
         alive[index] = ~crowded(points[index], tracks.track_id[index], options.duplicate_pixels)
@@ -225,7 +228,7 @@ class HybridTracker:
             options.max_tracks - count,
             options.texture,
             options.spacing_pixels,
-            options.border_pixels,
+            self._sampler.reach,
         )
         new, total = features[chosen], count + len(chosen)
         self._templates[count:total] = self._sampler.take(frame.smooth, new.keypoints)

@@ -61,7 +61,8 @@ def epipolar_distance(first: Float32, second: Float32, camera: Camera | None, th
     :param camera: intrinsics, where they are known.
     :param threshold: inlier distance, pixels.
     :param fit_on: the geometry is fitted to at most this many of the points.
-    :returns: float32 [N], pixels; 0 for all where no geometry can be had.
+    :returns: float32 [N], pixels; 0 for all where the points are too few or too degenerate to tell, infinity for all
+        where there are enough and most of them fit no geometry.
     """
     unknown = np.zeros(len(first), np.float32)
     if len(first) < _FEWEST:
@@ -88,9 +89,8 @@ def epipolar_distance(first: Float32, second: Float32, camera: Camera | None, th
         return unknown
     if matrix is None or matrix.shape != (3, 3) or not np.isfinite(matrix).all():
         return unknown
-    distance = np.where(
-        finite, sampson(matrix, np.where(finite[:, None], a, 0), np.where(finite[:, None], b, 0)) * unit, 0
-    )
+    distance = sampson(matrix, np.nan_to_num(a), np.nan_to_num(b)) * unit
+    distance[~finite] = 0
     if np.median(distance) > threshold:
-        return unknown
+        return np.full(len(first), np.inf, np.float32)
     return distance.astype(np.float32)
