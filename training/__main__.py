@@ -52,11 +52,13 @@ def export(
 
     Example: python -m training export runs/base/last.pt kp_mine.onnx --data "my bags" --images my_photographs
     """
+    from training.data.guard import accompany
     from training.data.photographs import list_photographs
     from training.export import export as run
     from training.pretrain import load_network
 
     metadata = {"name": output.stem, "method": "pretraining", "data": data, "licence": licence}
+    metadata |= accompany(output, checkpoint.parent)
     paths = list_photographs([images])
     agreement = run(load_network(checkpoint), output, metadata, paths[:: max(1, len(paths) // 8)], max_keypoints)
     Console().print(

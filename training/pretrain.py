@@ -15,9 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.checkpoint import load_checkpoint
+from training.data.guard import record_training_frames
 from training.data.homography_pairs import HomographyPairs, HomographySettings, PairBatch
 from training.data.photographs import list_photographs, load_photograph
 from training.data.photometric import PhotometricSettings
+from training.data.readers.photograph_folder import read_photograph_folder
 from training.filters import local_maxima
 from training.geometry.image_plane import inside, pixel_grid, sample_map, warp_points
 from training.losses.description import assignment_loss
@@ -185,6 +187,7 @@ def pretrain(config: PretrainConfig, folder: Path) -> int:
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     photographs = [load_photograph(path) for path in list_photographs(config.photographs)]
+    record_training_frames(folder, map(read_photograph_folder, config.photographs))
     count = config.steps * config.accumulate
     dataset = HomographyPairs(photographs, config.homography, config.appearance, config.batch_size, count, config.seed)
     objective = Pretraining(KeypointNetwork(), config)

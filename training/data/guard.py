@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kp_ros.recordings.output import OutputFile
 from training.data.sequence import DatasetError, Image, Sequence
 
 #: Side of the grid of differences that a fingerprint is made of.
@@ -33,6 +34,8 @@ FLAT = 4.0
 #: In an ONNX file's metadata: the SHA-256 of the fingerprints beside it.
 METADATA_KEY = "training_frames"
 SIDECAR = ".training_frames.npy"
+#: In the folder of a run.
+RUN_FILE = "training_frames.npy"
 
 
 class TrainedOnError(DatasetError):
@@ -63,9 +66,9 @@ class Fingerprints:
         return _unique(np.concatenate([self.values, other.values]))
 
     def save(self, file: Path) -> None:
-        """Write a ``.npy`` file."""
-        with file.open("wb") as stream:
-            np.save(stream, self.values)
+        """Write a ``.npy`` file, whole or not at all: processes that train together may all do it."""
+        with OutputFile(file) as temporary:
+            np.save(temporary, self.values)
 
     @property
     def digest(self) -> str:
@@ -109,6 +112,12 @@ def fingerprints_of(sequences: Iterable[Sequence]) -> Fingerprints:
     return _unique(np.array(known, np.uint8).reshape(-1, BYTES))
 
 
+def record_training_frames(run: Path, sequences: Iterable[Sequence]) -> None:
+    """Write the fingerprints of a run's frames into its folder, once: a resumed run has them already."""
+    if not (run / RUN_FILE).exists():
+        fingerprints_of(sequences).save(run / RUN_FILE)
+
+
 def _unique(values: NDArray[np.uint8]) -> Fingerprints:
     return Fingerprints(np.unique(values, axis=0) if len(values) else values)
 
@@ -118,8 +127,14 @@ def sidecar_of(model: Path) -> Path:
     return model.with_name(model.stem + SIDECAR)
 
 
-def accompany(model: Path, trained: Fingerprints) -> dict[str, str]:
-    """Write fingerprints beside a model that is exported; returns what its metadata must hold."""
+def accompany(model: Path, run: Path) -> dict[str, str]:
+    """Write a run's fingerprints beside the model that is exported from it.
+
+    :returns: what the model's metadata must hold; nothing for a run that recorded none.
+    """
+    if not (run / RUN_FILE).is_file():
+        return {}
+    trained = load_fingerprints(run / RUN_FILE)
     trained.save(sidecar_of(model))
     return {METADATA_KEY: trained.digest}
 

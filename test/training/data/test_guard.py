@@ -15,6 +15,7 @@ from training.data.guard import (
     fingerprints_of,
     load_fingerprints,
     model_fingerprints,
+    record_training_frames,
     refuse_training_frames,
     sidecar_of,
 )
@@ -79,8 +80,11 @@ def test_empty_pictures_have_no_fingerprint() -> None:
 def test_fingerprints_travel_with_the_model(rooms: list[Sequence], tmp_path: Path) -> None:
     model = tmp_path / "mine.onnx"
     assert model_fingerprints(model, {}) is None
+    assert accompany(model, tmp_path) == {}, "a run that recorded nothing"
     first = fingerprints_of([rooms[0]])
-    metadata = accompany(model, first)
+    record_training_frames(tmp_path, [rooms[0]])
+    record_training_frames(tmp_path, [rooms[1]])
+    metadata = accompany(model, tmp_path)
     again = model_fingerprints(model, metadata)
     assert again is not None
     np.testing.assert_array_equal(again.values, first.values)
