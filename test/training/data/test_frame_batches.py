@@ -11,6 +11,7 @@ from training.data.augmentation import AugmentationSettings
 from training.data.frame_batches import FrameBatches
 from training.data.photometric import PhotometricSettings
 from training.data.readers.shared_layout import read_shared_layout
+from training.data.remembering import Memory, remembered
 from training.data.rendered_worlds import RenderedSettings, RenderedWorlds
 from training.data.sampling import LabelledPairs, OverlapSequences
 from training.data.sequence import DatasetError, Sequence
@@ -22,7 +23,8 @@ SIZE = RenderedSettings(width=160, height=120, frames=8, rate=4.0, rooms=1.0)
 
 @pytest.fixture(scope="module")
 def worlds() -> list[Sequence]:
-    return list(RenderedWorlds(2, seed=5, settings=SIZE))
+    memory = Memory(100)
+    return [remembered(world, memory) for world in RenderedWorlds(2, seed=5, settings=SIZE)]
 
 
 def overlapping(worlds: list[Sequence], settings: AugmentationSettings, seed: int = 0, frames: int = 3) -> FrameBatches:

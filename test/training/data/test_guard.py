@@ -20,13 +20,16 @@ from training.data.guard import (
     sidecar_of,
 )
 from training.data.readers.shared_layout import read_shared_layout
+from training.data.remembering import Memory, remembered
 from training.data.rendered_worlds import RenderedSettings, RenderedWorlds
 from training.data.sequence import DatasetError, Sequence
 
 
 @pytest.fixture(scope="module")
 def rooms() -> list[Sequence]:
-    return list(RenderedWorlds(2, seed=9, settings=RenderedSettings(160, 120, 5, 4.0, rooms=1.0)))
+    memory = Memory(100)
+    settings = RenderedSettings(160, 120, 5, 4.0, rooms=1.0)
+    return [remembered(world, memory) for world in RenderedWorlds(2, seed=9, settings=settings)]
 
 
 @dataclass(frozen=True)
