@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training.data.photographs import EXTENSIONS
 from training.data.readers.opening import open_sequences
 from training.data.sequence import DatasetError, Sequence
 from training.evaluation.pair_sets import PairSet
@@ -69,33 +70,43 @@ def discover(paths: Sequences[Path], names: Sequences[str], frames: int | None) 
 
 
 def _open(path: Path, found: Found) -> None:
-    for is_set, read in PAIR_SETS:
-        if path.is_dir() and is_set(path):
-            found.pair_sets.append(read(path))
-            return
-    if path.is_dir():
-        # A folder of data sets, as shared/data is: sets are one level down.
-        for inner in sorted(item for item in path.iterdir() if item.is_dir()):
-            for is_set, read in PAIR_SETS:
-                if is_set(inner):
-                    found.pair_sets.append(read(inner))
-                    break
-    try:
-        opened = open_sequences(path)
-    except DatasetError:
-        if found.pair_sets:
-            return
-        raise
+    own = _pair_set(path)
+    if own is not None:
+        found.pair_sets.append(own(path))
+        return
+    # A folder of data sets, as shared/data is: sets are one level down.
+    inner = sorted(folder for folder in path.iterdir() if folder.is_dir()) if path.is_dir() else []
+    sets = {folder: read for folder in inner if (read := _pair_set(folder)) is not None}
+    found.pair_sets += [read(folder) for folder, read in sets.items()]
+    if not sets:
+        _add(open_sequences(path), found)
+        return
+    for folder in inner:
+        if folder not in sets and any(file.suffix.lower() in EXTENSIONS for file in folder.rglob("*")):
+            try:
+                _add(open_sequences(folder), found)
+            except DatasetError as error:
+                found.notes.append(f"{folder.name} left out: {error}")
+
+
+def _pair_set(folder: Path) -> Callable[[Path], PairSet] | None:
+    """What opens a folder as a set of pairs; None where it is none."""
+    return next((read for is_set, read in PAIR_SETS if folder.is_dir() and is_set(folder)), None)
+
+
+def _add(opened: Sequences[Sequence], found: Found) -> None:
     for sequence in opened:
         usable = _usable(sequence)
-        if isinstance(usable, str):
-            found.notes.append(usable)
-        else:
+        if isinstance(usable, Sequence):
             found.sequences.append(usable)
+        elif usable is not None:
+            found.notes.append(usable)
 
 
-def _usable(sequence: Sequence) -> Sequence | str:
-    """The frames whose pose is known, or why the sequence cannot be judged."""
+def _usable(sequence: Sequence) -> Sequence | str | None:
+    """The frames whose pose is known, or why the sequence cannot be judged; None for mere photographs."""
+    if not sequence.ordered and sequence.poses is None:
+        return None
     if sequence.cameras is None or sequence.poses is None:
         lacking = "calibration" if sequence.cameras is None else "poses"
         return f"{sequence.name} left out: it has no {lacking}"
