@@ -29,7 +29,7 @@ COLUMNS = ("kp", "inl", "aktl", "vtl", "ate", "auc@5", "auc@15", "rep@5", "rep@1
 
 def extract(images: Path, model: str, keypoints: int, output: Path, track: bool) -> None:
     """Run `kp_ros extract`; its message is shown where it fails."""
-    command = [sys.executable, "-m", "kp_ros.cli", "extract", str(images), "--output", str(output), "--model", model]
+    command = [sys.executable, "-m", "kp_ros", "extract", str(images), "--output", str(output), "--model", model]
     command += ["--max-keypoints", str(keypoints)] + (["--track"] if track else [])
     run = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     if run.returncode != 0:
