@@ -68,6 +68,8 @@ setup(
         "dev": [
             "ruff>=0.17,<0.18",
             "mypy>=2.4,<2.5",
+            "types-protobuf",
+            "types-PyYAML",
             "pyyaml",
             "pytest",
             "pytest-xdist",
