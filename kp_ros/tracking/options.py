@@ -19,6 +19,7 @@ class TrackerOptions:
     :ivar flow_window: side of the Lucas-Kanade window that follows what the templates lost, pixels.
     :ivar flow_shift: farthest that a registration may end from where Lucas-Kanade brought the point, pixels.
     :ivar flow_correlation: correlation with the last frame above which a new template may be taken there, 0 to 1.
+    :ivar renewal_correlation: correlation with its last template that a point must keep for that, 0 to 1.
     :ivar epipolar_pixels: largest distance of a point from the epipolar geometry of two frames, pixels.
     :ivar epipolar_sample: how many points the epipolar geometry is fitted to; all are checked.
     :ivar confirm_pixels: a detection this close to a track may confirm it, pixels.
@@ -29,6 +30,8 @@ class TrackerOptions:
     :ivar chance_share: share of tracks found again up to which they are taken for chance, unless they fit one epipolar
         geometry: the view was cut, 0 to 1.
     :ivar texture: least mean gradient, in its weakest direction, where a track begins, grey levels a pixel.
+    :ivar life_least: no track begins where the flow leaves the image within so many frames.
+    :ivar life_enough: beyond so many frames in the image, a place is not better for being farther from the edge.
     :ivar spacing_pixels: new tracks begin at least this far from the others, pixels.
     :ivar duplicate_pixels: of two tracks that come this close, the younger ends, pixels.
     :ivar border_pixels: tracks end this close to the image's edge, pixels; they begin where a whole template fits.
@@ -44,6 +47,7 @@ class TrackerOptions:
     flow_window: int = 21
     flow_shift: float = 1.0
     flow_correlation: float = 0.7
+    renewal_correlation: float = 0.55
     epipolar_pixels: float = 1.0
     epipolar_sample: int = 200
     confirm_pixels: float = 2.0
@@ -53,6 +57,8 @@ class TrackerOptions:
     relocation_share: float = 0.6
     chance_share: float = 0.4
     texture: float = 0.5
+    life_least: float = 3.0
+    life_enough: float = 20.0
     spacing_pixels: float = 5.0
     duplicate_pixels: float = 1.5
     border_pixels: float = 1.0

@@ -62,29 +62,29 @@ def _taken(tracked: Float32, points: Float32, shape: tuple[int, ...], spacing: f
 
 def choose(
     candidates: Float32,
-    strength: Float32,
+    fit: NDArray[np.bool_],
+    worth: Float32,
     tracked: Float32,
     shape: tuple[int, ...],
     count: int,
-    weakest: float,
     spacing: float,
     border: float,
 ) -> NDArray[np.int64]:
-    """Choose detections that become tracks: away from tracks, the best textured first.
+    """Choose detections that become tracks: away from tracks and edges, the worthiest first.
 
     :param candidates: float32 [M, 2], pixels.
-    :param strength: float32 [M], as :func:`texture` gives it.
+    :param fit: bool [M], which of them may be chosen at all.
+    :param worth: float32 [M], higher is better; the earlier candidate wins a tie.
     :param tracked: float32 [N, 2], points that are followed already, pixels.
     :param shape: of the image, (H, W).
     :param count: how many are wanted at most.
-    :param weakest: least strength.
     :param spacing: least distance to a tracked point, pixels.
     :param border: least distance to the image's edge, pixels.
     :returns: int64 [at most count], indices into ``candidates``, ascending.
     """
-    free = inside(candidates, shape, border) & (strength >= weakest)
+    free = inside(candidates, shape, border) & fit
     if len(tracked):
         free &= ~_taken(tracked, candidates, shape, spacing)
     index = np.flatnonzero(free)
-    best = np.argsort(-strength[index], kind="stable")[: max(count, 0)]
+    best = np.argsort(-worth[index], kind="stable")[: max(count, 0)]
     return np.sort(index[best])

@@ -14,7 +14,7 @@ from kp_ros.features import Features, Float32, Tracks
 from kp_ros.tracking.association import Lookup, crowded, search, similarity, unique_claims
 from kp_ros.tracking.lucas_kanade import flow
 from kp_ros.tracking.options import TrackerOptions
-from kp_ros.tracking.prediction import CoarseFlow, relocate
+from kp_ros.tracking.prediction import CoarseFlow, FlowField, relocate
 from kp_ros.tracking.replenishment import choose, inside, texture
 from kp_ros.tracking.templates import Sampler
 from kp_ros.tracking.verification import epipolar_distance
@@ -49,7 +49,7 @@ class HybridTracker:
     4. What is lost still is searched among the detections by descriptor; if most is lost, the whole frame is.
     5. Points off the epipolar geometry of the two frames, or on top of an older one, end.
     6. Detections on tracks confirm them: the track takes over their score and descriptor.
-    7. Free detections, the best textured first, begin new tracks.
+    7. Free detections begin new tracks, first those with much texture and a long way to the image's edge.
     """
 
     def __init__(self, options: TrackerOptions) -> None:
@@ -73,8 +73,8 @@ class HybridTracker:
         """Carry the tracks on to one more image; see :class:`kp_ros.tracking.base.Tracker`."""
         tracks, last = self._tracks, self._last
         if tracks is not None and last is not None:
-            described = tracks.descriptors.shape[1:] == features.descriptors.shape[1:]
-            if image.shape != last.image.shape or not described:
+            a, b = tracks.descriptors, features.descriptors
+            if image.shape != last.image.shape or a.shape[1] != b.shape[1] or a.dtype != b.dtype:
                 self.reset()
                 tracks, last = None, None
         frame = _Frame.of(image, stamp_ns)
@@ -84,7 +84,7 @@ class HybridTracker:
         elif len(tracks):
             tracks = self._carry(tracks, flown.predict(tracks.keypoints), last, frame, features, camera)
             tracks, features = self._confirm(tracks, image.shape, features)
-        self._tracks = self._replenish(tracks, frame, features)
+        self._tracks = self._replenish(tracks, frame, features, flown)
         self._last = frame
         return self._tracks[np.argsort(self._tracks.track_id)]
 
@@ -142,19 +142,28 @@ class HybridTracker:
         again, again_warp, good = self._register(missed, frame, followed, options.flow_shift)
         index = missed[good]
         points[index], warp[index], found[index] = again[good], again_warp[good], True
-        changed, followed = missed[~good], followed[~good]
+        # A template that hangs over the image's edge would hold what is not there.
+        whole = inside(start[missed], frame.image.shape, self._sampler.reach)
+        changed, followed = missed[~good & whole], followed[~good & whole]
         fresh = self._sampler.take(last.smooth, start[changed])
         moved, moved_warp, correlation = self._sampler.register(
             frame.smooth, fresh, followed, np.tile(_IDENTITY, (len(changed), 1, 1)), options.template_iterations
         )
         good = correlation >= options.flow_correlation
         good &= np.linalg.norm(moved - followed, axis=1) <= options.template_shift
+        # The old template, carried along by the new one's warp, must still be recognised: else something has slid in
+        # front of the point and would take over its id.
+        _, _, old = self._sampler.register(
+            frame.smooth, self._templates[changed], moved, self._warp[changed] @ moved_warp, 1
+        )
+        good &= old >= options.renewal_correlation
         index = changed[good]
         self._templates[index] = fresh[good]
         points[index], warp[index], found[index] = moved[good], moved_warp[good], True
         self._warp[:count][found] = warp[found]
         area = np.abs(warp[:, 0, 0] * warp[:, 1, 1] - warp[:, 0, 1] * warp[:, 1, 0])
-        return points, found, (area > options.template_zoom) | (area < 1 / options.template_zoom)
+        zoomed = (area > options.template_zoom) | (area < 1 / options.template_zoom)
+        return points, found, zoomed & inside(points, frame.image.shape, self._sampler.reach)
 
     def _register(
         self, index: Any, frame: _Frame, expected: Float32, shift: float
@@ -217,16 +226,17 @@ class HybridTracker:
         free[claim[index]] = False
         return confirmed, features[free]
 
-    def _replenish(self, tracks: Tracks, frame: _Frame, features: Features) -> Tracks:
+    def _replenish(self, tracks: Tracks, frame: _Frame, features: Features, flown: FlowField) -> Tracks:
         options, count = self.options, len(tracks)
         strength = texture(frame.smooth, features.keypoints)
+        life = flown.frames_inside(features.keypoints, frame.image.shape)
         chosen = choose(
             features.keypoints,
-            strength,
+            (life >= options.life_least) & (strength >= options.texture),
+            strength * np.minimum(life, options.life_enough),
             tracks.keypoints,
             frame.image.shape,
             options.max_tracks - count,
-            options.texture,
             options.spacing_pixels,
             self._sampler.reach,
         )
