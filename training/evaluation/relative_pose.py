@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 
 from kp_ros.errors import UserError
 
+#: What OpenCV's recoverPose takes by itself, and with it the reference in shared/eval: where the camera moves by less
+#: than a fiftieth of the depth, no point is near enough to be counted, and the rotation may be off by 180 degrees.
+OPENCV_FARTHEST = 50.0
+
 Rays = NDArray[np.float64]
 Pose = NDArray[np.float64]
 
@@ -137,7 +141,7 @@ def _opencv_magsac(first: Rays, second: Rays, focals: tuple[float, float], thres
     essential, mask = cv2.findEssentialMat(first, second, np.eye(3), cv2.USAC_MAGSAC, 0.9999, threshold / focal)
     if essential is None or essential.shape != (3, 3):
         return None
-    return _decompose(essential, first, second, mask.ravel().astype(np.bool_))[0]
+    return _decompose(essential, first, second, mask.ravel().astype(np.bool_), OPENCV_FARTHEST)[0]
 
 
 def _opencv_ransac(first: Rays, second: Rays, focals: tuple[float, float], threshold: float) -> RelativePose | None:
@@ -147,17 +151,22 @@ def _opencv_ransac(first: Rays, second: Rays, focals: tuple[float, float], thres
     if essentials is None or essentials.shape[0] % 3:
         return None
     inliers = mask.ravel().astype(np.bool_)
-    candidates = [_decompose(essential, first, second, inliers) for essential in essentials.reshape(-1, 3, 3)]
+    candidates = [_decompose(essential, first, second, inliers, 1e9) for essential in essentials.reshape(-1, 3, 3)]
     pose, in_front = max(candidates, key=lambda candidate: candidate[1])
     return pose if in_front > 0 else None
 
 
 def _decompose(
-    essential: NDArray[np.float64], first: Rays, second: Rays, inliers: NDArray[np.bool_]
+    essential: NDArray[np.float64], first: Rays, second: Rays, inliers: NDArray[np.bool_], farthest: float
 ) -> tuple[RelativePose, int]:
-    """Of the four poses, the one that has most inliers in front of both cameras, and how many those are."""
+    """Of the four poses, the one that has most inliers in front of both cameras, and how many those are.
+
+    :param farthest: points farther than this are not counted, baselines.
+    """
     mask = inliers.astype(np.uint8)
-    in_front, rotation, translation, _ = cv2.recoverPose(essential, first, second, np.eye(3), mask=mask)
+    in_front, rotation, translation, _, _ = cv2.recoverPose(
+        essential, first, second, np.eye(3), distanceThresh=farthest, mask=mask
+    )
     return RelativePose(np.asarray(rotation), np.asarray(translation).ravel(), inliers), int(in_front)
 
 
