@@ -21,9 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -36,6 +35,7 @@ from training.data.sampling import TRAQPOINT_CURRICULUM, LabelledPairs, OverlapS
 from training.data.shards import ShardBatches, write_shards
 from training.frame_batch import FrameBatch
 from training.networks.keypoint_network import KeypointNetwork
+from training.processes import ProcessShare, make_loader
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 #: Of shared/data, those with depth that may train a model that ships.
@@ -72,14 +72,7 @@ def measure(dataset: Dataset[FrameBatch], threads: int) -> dict[str, float]:
     torch.set_num_threads(threads)
     network = KeypointNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters())
-    loader = DataLoader(
-        dataset,
-        batch_size=None,
-        num_workers=1,
-        prefetch_factor=4,
-        worker_init_fn=_one_thread,
-        generator=torch.Generator(),
-    )
+    loader = make_loader(ProcessShare(dataset, 0, len(dataset), 1), 1, False)
     waits, steps = [], []
     started = time.perf_counter()
     for batch in loader:
@@ -105,26 +98,25 @@ def measure(dataset: Dataset[FrameBatch], threads: int) -> dict[str, float]:
     }
 
 
-def _one_thread(_: int) -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-
-
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=CHECKOUT.parent / "shared" / "data")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", default="", help="methods whose name begins so")
     parser.add_argument("--output", type=Path, default=CHECKOUT / "benchmarks" / "results" / "data_loading.json")
     options = parser.parse_args()
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, dataset in data_sets(options.data, options.steps + WARM_UP, Path(scratch)).items():
+            if not name.startswith(options.only):
+                continue
             results[name] = measure(dataset, options.threads)
             print(
                 f"{name:42}{results[name]['step_ms']:9.1f} ms a step, of which {results[name]['wait_ms']:6.2f} ms wait "
-                f"({results[name]['wait_percent']:.1f} %), {results[name]['frames_a_second']:.1f} frames a second"
+                f"({results[name]['wait_percent']:.1f} %), {results[name]['frames_a_second']:.1f} frames a second",
+                flush=True,
             )
     report = {
         "command": shlex.join(["python", *sys.argv]),

@@ -6,6 +6,7 @@ import os
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+import cv2
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
@@ -74,6 +75,9 @@ class ProcessShare(Dataset[Any]):
 
 def make_loader(share: ProcessShare, processes: int, pin_memory: bool) -> DataLoader[Any]:
     """A loader that gives a share's batches in order."""
+    if processes:
+        # OpenCV's threads do not survive the fork, and the forked process would wait for them for ever.
+        cv2.setNumThreads(0)
     return DataLoader(
         share,
         batch_size=1,
