@@ -49,14 +49,14 @@ class TrackerOptions:
     flow_correlation: float = 0.7
     renewal_correlation: float = 0.55
     epipolar_pixels: float = 1.0
-    epipolar_sample: int = 200
+    epipolar_sample: int = 120
     confirm_pixels: float = 2.0
     confirm_similarity: float = 0.7
     rescue_pixels: float = 12.0
     rescue_similarity: float = 0.85
     relocation_share: float = 0.6
     chance_share: float = 0.4
-    texture: float = 0.5
+    texture: float = 0.35
     life_least: float = 3.0
     life_enough: float = 20.0
     spacing_pixels: float = 5.0
@@ -74,6 +74,8 @@ class TrackerOptions:
             raise ValueError(f"tracker option max_tracks is {self.max_tracks}; give 1 or more")
         if self.template_points % 2 == 0 or self.template_points < 5:
             raise ValueError(f"tracker option template_points is {self.template_points}; give an odd number from 5 on")
+        if self.template_iterations < 1:
+            raise ValueError("tracker option template_iterations is 0; give 1 or more")
         if self.flow_window < 5:
             raise ValueError(f"tracker option flow_window is {self.flow_window}; give 5 or more")
         if self.template_spacing <= 0 or self.template_zoom <= 1:

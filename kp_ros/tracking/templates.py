@@ -157,25 +157,26 @@ class Sampler:
         :param templates: of N points.
         :param points: float32 [N, 2], where the search starts, pixels.
         :param warp: float32 [N, 2, 2], from template offsets to image offsets, where the search starts.
-        :param iterations: Gauss-Newton steps.
-        :returns: float32 [N, 2] pixels, float32 [N, 2, 2] warps, float32 [N] correlation, -1 to 1.
+        :param iterations: Gauss-Newton steps, 1 or more.
+        :returns: float32 [N, 2] pixels, float32 [N, 2, 2] warps, float32 [N] correlation where the
+            last step began, -1 to 1.
         """
         if len(points) == 0:
             return points.copy(), warp.copy(), np.zeros(0, np.float32)
         reach = np.float32(1 / (self.side * self.spacing / 2))
         for iteration in range(iterations):
-            patch = self._sample_like(image, points, warp, templates.appearance)[:, :, None]
-            move = (templates.shift @ patch)[:, :, 0]
+            patch = self._sample_like(image, points, warp, templates.appearance)
+            column = patch[:, :, None]
+            move = (templates.shift @ column)[:, :, 0]
             gain = np.maximum(move[:, 2:], _BLANK * self.side / 2)
             if iteration == 0:
-                bend = np.clip((templates.bend @ patch)[:, :, 0] / gain, -reach, reach)
+                bend = np.clip((templates.bend @ column)[:, :, 0] / gain, -reach, reach)
                 a, b, c, d = bend[:, 0] + 1, bend[:, 1], bend[:, 2], bend[:, 3] + 1
                 inverse = np.stack([d, -b, -c, a], 1).reshape(-1, 2, 2) / np.maximum(a * d - b * c, 0.1)[:, None, None]
                 warp = warp @ inverse
             step = np.clip(move[:, :2] / gain, -1, 1)
             points = points - np.einsum("nij,nj->ni", warp, step)
-        patch = self._sample_like(image, points, warp, templates.appearance)
         mean = patch.mean(1)
         power = np.einsum("np,np->n", patch, patch) - patch.shape[1] * mean * mean
         norm = np.maximum(np.sqrt(np.maximum(power, 0)), _BLANK * self.side)
-        return points, warp, (templates.appearance @ patch[:, :, None])[:, 0, 0] / norm
+        return points, warp, np.einsum("np,np->n", templates.appearance[:, 0], patch) / norm

@@ -19,7 +19,7 @@ def _usac(threshold: float) -> Any:
     params = cv2.UsacParams()
     params.threshold = threshold
     params.confidence = 0.999
-    params.maxIterations = 200
+    params.maxIterations = 100
     params.randomGeneratorState = 0
     params.isParallel = False
     params.sampler = cv2.SAMPLING_UNIFORM

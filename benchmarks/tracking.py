@@ -1,0 +1,142 @@
+"""The tracker against pyramidal Lucas-Kanade on real sequences, by shared/eval/vo_metrics.py, and its time a frame.
+
+    python benchmarks/tracking.py --data ../shared/data --metrics ../shared/eval/vo_metrics.py
+
+Every sequence goes through the Frontend with its calibration; the tracks are what the node would publish. The times are
+those of the tracker alone, in this process; `--threads` bounds them, and a busy machine makes them longer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from kp_ros.camera import Camera
+from kp_ros.detectors import load_detector
+from kp_ros.frontend import Frontend
+from kp_ros.tracking import load_tracker
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SEQUENCES = ("kitti_06", "icl_kt3", "hololens", "tum_fr1_rpy", "redkitchen", "karlsruhe")
+PACKAGES = ("opencv-python-headless", "onnxruntime", "numpy")
+FRAME_NS = 33_333_333
+COLUMNS = ("kp", "inl", "aktl", "vtl", "ate", "auc@5", "auc@15", "ms p50", "ms p95")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of the tracker over the frames of a sequence, the first left out: nothing is followed in it."""
+
+    median: float
+    p95: float
+
+
+def camera_of(sequence: Path) -> Camera:
+    """The calibration beside the images."""
+    calibration = json.loads((sequence / "calib.json").read_text())
+    matrix = np.array(
+        [[calibration["fx"], 0, calibration["cx"]], [0, calibration["fy"], calibration["cy"]], [0, 0, 1.0]]
+    )
+    return Camera(calibration["width"], calibration["height"], matrix, np.array(calibration["dist"], float))
+
+
+def track(sequence: Path, model: str | None, keypoints: int, threads: int, output: Path) -> Timing:
+    """Write a sequence's tracks as `kp_ros extract --track` does.
+
+    :returns: how long the tracker took.
+    """
+    frontend = Frontend(load_detector(model, max_keypoints=keypoints, threads=threads), load_tracker(keypoints))
+    camera, files = camera_of(sequence), sorted((sequence / "images").iterdir())
+    frames, milliseconds = [], []
+    for k, path in enumerate(tqdm(files, desc=sequence.name, unit="frame", leave=False)):
+        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        result = frontend.process(image, (k + 1) * FRAME_NS, camera)
+        frames.append(result.tracks)
+        milliseconds.append(result.seconds["track"] * 1e3)
+    np.savez(
+        output,
+        names=np.array([path.name for path in files]),
+        offsets=np.cumsum([0] + [len(tracks) for tracks in frames]).astype(np.int64),
+        keypoints=np.concatenate([tracks.keypoints for tracks in frames]),
+        scores=np.concatenate([tracks.scores for tracks in frames]),
+        descriptors=np.concatenate([tracks.descriptors for tracks in frames]),
+        track_id=np.concatenate([tracks.track_id for tracks in frames]).astype(np.int64),
+    )
+    return Timing(*np.percentile(milliseconds[1:], (50, 95)).round(2))
+
+
+def measure(metrics: Path, sequence: Path, tracks: Path | None, label: str) -> dict[str, str]:
+    """One row of vo_metrics; the tracks' where there are any, `klt` otherwise."""
+    command = [sys.executable, str(metrics), "--seq", str(sequence), "--gaps", "5,15"]
+    command.append("klt" if tracks is None else f"{label}={tracks}")
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    lines = [line.split() for line in output.splitlines() if re.match(r"\S+ +\S+ +kp ", line)]
+    # With tracks the first row matches their points by descriptor, which is no figure of the tracker's.
+    name, method, *values = lines[-1]
+    return {"sequence": name, "method": method, **dict(zip(values[::2], values[1::2], strict=True))}
+
+
+def markdown(rows: list[dict[str, str]]) -> str:
+    """The rows as a table."""
+    lines = ["| sequence | method | " + " | ".join(COLUMNS) + " |", "|---|---|" + "---|" * len(COLUMNS)]
+    for row in rows:
+        values = " | ".join(row.get(column, "") for column in COLUMNS)
+        lines.append(f"| {row['sequence']} | {row['method']} | {values} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=CHECKOUT / "../shared/data")
+    parser.add_argument("--metrics", type=Path, default=CHECKOUT / "../shared/eval/vo_metrics.py")
+    parser.add_argument("--models", nargs="+", default=["kp_base"], help="kp_base, a path to an .onnx file, orb, sift")
+    parser.add_argument("--keypoints", type=int, default=1024)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sequences", nargs="+", default=list(SEQUENCES))
+    parser.add_argument("--output", type=Path, default=CHECKOUT / "benchmarks/results/tracking")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(arguments.threads)
+    rows: list[dict[str, str]] = []
+    detectors = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in tqdm(arguments.sequences, unit="sequence"):
+            sequence, tracks = arguments.data / name, Path(folder) / "tracks.npz"
+            rows.append(measure(arguments.metrics, sequence, None, "klt"))
+            for model in arguments.models:
+                timing = track(sequence, model, arguments.keypoints, arguments.threads, tracks)
+                row = measure(arguments.metrics, sequence, tracks, Path(model).stem)
+                rows.append({**row, "ms p50": str(timing.median), "ms p95": str(timing.p95)})
+    for model in arguments.models:
+        detectors[model] = load_detector(model).info.sha256
+    facts = {
+        "command": shlex.join(["python", "benchmarks/tracking.py", *sys.argv[1:]]),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}",
+        "load": os.getloadavg()[0],
+        "threads": arguments.threads,
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "models": detectors,
+    }
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.with_suffix(".json").write_text(json.dumps({**facts, "rows": rows}, indent=1) + "\n")
+    notes = "\n".join(f"- {key}: {value}" for key, value in facts.items())
+    arguments.output.with_suffix(".md").write_text(f"# Tracker against Lucas-Kanade\n\n{notes}\n\n{markdown(rows)}\n")
+    print(markdown(rows))
+
+
+if __name__ == "__main__":
+    main()
