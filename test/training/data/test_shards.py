@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from training.data.augmentation import AugmentationSettings
 from training.data.rendered_worlds import RenderedSettings, RenderedWorlds
@@ -13,6 +12,7 @@ from training.data.sampling import OverlapSequences
 from training.data.sequence import DatasetError
 from training.data.shards import ShardBatches, read_index, read_shard, write_shards
 from training.frame_batch import FrameBatch
+from training.processes import ProcessShare, make_loader
 
 SETTINGS = AugmentationSettings(64, 48)
 
@@ -67,7 +67,7 @@ def test_a_step_gives_its_batch_after_a_resumption_and_in_another_process(folder
     whole = [unbroken[step] for step in range(14)]
     for step in (9, 10, 11, 2):
         assert_equal(batches(folder)[step], whole[step])
-    loader = DataLoader(batches(folder), batch_size=None, num_workers=2)
+    loader = make_loader(ProcessShare(batches(folder), 0, 14, 1), 2, False)
     for step, batch in enumerate(loader):
         assert_equal(batch, whole[step])
     assert step == 13
