@@ -147,10 +147,10 @@ class FrameBatches(Dataset[FrameBatch]):
     :param sampler: chooses the frames.
     :param settings: size and changes.
     :param knowledge: what the method needs.
-    :param batch_size: items a batch, on one machine.
-    :param steps: of the whole training.
+    :param batch_size: items a batch.
+    :param steps: batches of the whole training; the curriculum goes by them. Processes that train together share them
+        out (:class:`training.processes.ProcessShare`).
     :param seed: of all random choices.
-    :param rank: of this process among several that train together: each sees other items.
     :raises DatasetError: a sequence lacks what is needed.
     """
 
@@ -162,7 +162,6 @@ class FrameBatches(Dataset[FrameBatch]):
         batch_size: int,
         steps: int,
         seed: int,
-        rank: int = 0,
     ) -> None:
         check_knowledge(sampler.sequences, knowledge)
         self.sampler = sampler
@@ -171,14 +170,13 @@ class FrameBatches(Dataset[FrameBatch]):
         self.batch_size = batch_size
         self.steps = steps
         self.seed = seed
-        self.rank = rank
         self.distorted = have_distortion(sampler.sequences)
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, step: int) -> FrameBatch:
-        rng = np.random.default_rng([self.seed, self.rank, step])
+        rng = np.random.default_rng([self.seed, step])
         choices = [self.sampler(rng, step / self.steps) for _ in range(self.batch_size)]
         items = [load_item(self.sampler.sequences, choice, self.knowledge) for choice in choices]
         return make_batch(items, self.settings, self.knowledge, self.distorted, rng)

@@ -218,19 +218,19 @@ class _Lane:
 class ShardBatches(Dataset[FrameBatch]):
     """A dataset over shards whose n-th item is the batch of step n.
 
-    The shards are dealt out to lanes, and step n reads on in lane n modulo their number. With as many loader processes
-    as lanes, every process reads shards that no other reads; with fewer, the batches are the same. Every epoch has an
-    order of shards of its own; items of a shard stay in theirs, since they were drawn at random.
+    The shards are dealt out to lanes, and step n reads on in lane n modulo their number. With as many lanes as there
+    are loader processes (of all processes that train together), each reads shards that no other reads; with any other
+    number of processes the batches are the same. Every epoch has an order of shards of its own; items of a shard stay
+    in theirs, since they were drawn at random.
 
     :param folder: that :func:`write_shards` made.
     :param settings: size and changes.
     :param batch_size: items a batch.
-    :param steps: of the whole training.
+    :param steps: batches of the whole training.
     :param seed: of the order and of the changes.
-    :param rank: of this process among several that train together.
-    :param processes: how many train together: each reads shards of its own.
-    :param lanes: for each process; no more than there are shards.
-    :param root: where the shards are, when only the index is here: an address that the file names are put behind.
+    :param lanes: no more than there are shards; part of what decides the batches, so that a resumed run needs the same.
+    :param root: what the shards' names are put behind, when only the index is in ``folder``: another folder, or an
+        address that WebDataset opens (``https://server/shards``).
     """
 
     def __init__(
@@ -240,18 +240,16 @@ class ShardBatches(Dataset[FrameBatch]):
         batch_size: int,
         steps: int,
         seed: int,
-        rank: int = 0,
-        processes: int = 1,
         lanes: int = 1,
         root: str | None = None,
     ) -> None:
         index = read_index(folder)
         base = str(folder) if root is None else root.rstrip("/")
-        shards = [(f"{base}/{name}", count) for name, count in index.shards.items()][rank::processes]
+        shards = [(f"{base}/{name}", count) for name, count in index.shards.items()]
         if len(shards) < lanes:
             raise DatasetError(
-                f"{folder} has {len(index.shards)} shards for {processes} processes with {lanes} lanes each; write "
-                "smaller shards (items_per_shard), or use fewer lanes"
+                f"{folder} has {len(shards)} shards for {lanes} lanes; write smaller shards (items_per_shard), or use "
+                "fewer lanes"
             )
         self.knowledge: Knowledge = index.knowledge
         self.distorted = index.distorted
@@ -259,8 +257,7 @@ class ShardBatches(Dataset[FrameBatch]):
         self.batch_size = batch_size
         self.steps = steps
         self.seed = seed
-        self.rank = rank
-        self._lanes = [_Lane(shards[lane::lanes], [seed, rank, lane]) for lane in range(lanes)]
+        self._lanes = [_Lane(shards[lane::lanes], [seed, lane]) for lane in range(lanes)]
 
     def __len__(self) -> int:
         return self.steps
@@ -268,5 +265,5 @@ class ShardBatches(Dataset[FrameBatch]):
     def __getitem__(self, step: int) -> FrameBatch:
         turn, lane = divmod(step, len(self._lanes))
         items = self._lanes[lane].take(turn * self.batch_size, self.batch_size)
-        rng = np.random.default_rng([self.seed, self.rank, step])
+        rng = np.random.default_rng([self.seed, step])
         return make_batch(items, self.settings, self.knowledge, self.distorted, rng)

@@ -80,17 +80,22 @@ def test_an_epoch_reads_everything_once_and_the_next_in_another_order(folder: Pa
     assert first != second
 
 
-def test_processes_read_shards_of_their_own(folder: Path) -> None:
-    parts = [ShardBatches(folder, SETTINGS, 1, 1, 0, rank=rank, processes=2)._lanes[0]._shards for rank in range(2)]
-    names = [Path(address).name for part in parts for address, _ in part]
-    assert sorted(names) == ["000000.tar", "000001.tar", "000002.tar", "000003.tar"]
-    assert not set(parts[0]) & set(parts[1])
+def test_lanes_read_shards_of_their_own(folder: Path) -> None:
+    lanes = batches(folder)._lanes
+    names = [{Path(address).name for address, _ in lane._shards} for lane in lanes]
+    assert names == [{"000000.tar", "000002.tar"}, {"000001.tar", "000003.tar"}]
+
+
+def test_shards_may_be_elsewhere_than_their_index(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text((folder / "index.json").read_text())
+    remote = ShardBatches(tmp_path, SETTINGS, batch_size=2, steps=14, seed=4, lanes=2, root=f"file:{folder}")
+    assert_equal(remote[3], batches(folder)[3])
 
 
 def test_what_cannot_be_done_is_said(folder: Path, sampler: OverlapSequences, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds shards already"):
         write_shards(sampler, "depth", 1, folder, 0)
-    with pytest.raises(DatasetError, match="4 shards for 1 processes with 5 lanes"):
+    with pytest.raises(DatasetError, match="4 shards for 5 lanes"):
         batches(folder, lanes=5)
     with pytest.raises(DatasetError, match=r"index\.json cannot be used"):
         read_index(tmp_path)
