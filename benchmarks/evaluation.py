@@ -2,8 +2,8 @@
 
     python benchmarks/evaluation.py --data ../shared/data --output /tmp/evaluation
 
-Runs `python -m training evaluate` twice as a user does. Table and page stay in the output folder (the page shows images of
-the data: see their licences before it goes anywhere); the seconds go to benchmarks/results/evaluation.json.
+Runs `python -m training evaluate` twice as a user does. Table and page stay in the output folder (the page shows images
+of the data: see their licences before it goes anywhere); the seconds go to benchmarks/results/evaluation.json.
 """
 
 from __future__ import annotations
