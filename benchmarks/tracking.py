@@ -1,6 +1,6 @@
 """The tracker against pyramidal Lucas-Kanade on real sequences, by shared/eval/vo_metrics.py, and its time a frame.
 
-    python benchmarks/tracking.py --data ../shared/data --metrics ../shared/eval/vo_metrics.py
+    python -m benchmarks.tracking --data ../shared/data --metrics ../shared/eval/vo_metrics.py
 
 Every sequence goes through the Frontend with its calibration; the tracks are what the node would publish. The times are
 those of the tracker alone, in this process; `--threads` bounds them, and a busy machine makes them longer.
@@ -63,7 +63,7 @@ def track(sequence: Path, model: str | None, keypoints: int, threads: int, outpu
     camera, files = camera_of(sequence), sorted((sequence / "images").iterdir())
     frames, milliseconds = [], []
     for k, path in enumerate(tqdm(files, desc=sequence.name, unit="frame", leave=False)):
-        image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        image = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
         result = frontend.process(image, (k + 1) * FRAME_NS, camera)
         frames.append(result.tracks)
         milliseconds.append(result.seconds["track"] * 1e3)
@@ -124,7 +124,7 @@ def main() -> None:
     for model in arguments.models:
         detectors[model] = load_detector(model).info.sha256
     facts = {
-        "command": shlex.join(["python", "benchmarks/tracking.py", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "benchmarks.tracking", *sys.argv[1:]]),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.platform()}",
         "load": os.getloadavg()[0],
         "threads": arguments.threads,
