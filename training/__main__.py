@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from kp_ros.errors import UserError
-from training.commands import dataset, evaluate
+from training.commands import dataset, evaluate, train
 from training.configuration import load_config, save_config
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode="rich")
 dataset.register(app)
 evaluate.register(app)
+train.register(app)
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -48,19 +49,23 @@ def export(
     licence: Annotated[str, typer.Option(help="Of the model.")] = "Apache-2.0",
     max_keypoints: Annotated[int, typer.Option(help="Keypoint budget; the runtime can change it.")] = 1024,
 ) -> None:
-    """Export a pre-trained network to ONNX, and check that it does what torch does.
+    """Export the network of a run to ONNX, and check that it does what torch does.
 
     Example: python -m training export runs/base/last.pt kp_mine.onnx --data "my bags" --images my_photographs
     """
     from training.data.guard import accompany
     from training.data.photographs import list_photographs
     from training.export import export as run
-    from training.pretrain import load_network
+    from training.networks.keypoint_network import KeypointNetwork
+    from training.runs import load_network, method_of_run
 
-    metadata = {"name": output.stem, "method": "pretraining", "data": data, "licence": licence}
+    metadata = {"name": output.stem, "method": method_of_run(checkpoint), "data": data, "licence": licence}
     metadata |= accompany(output, checkpoint.parent)
     paths = list_photographs([images])
-    agreement = run(load_network(checkpoint), output, metadata, paths[:: max(1, len(paths) // 8)], max_keypoints)
+    network = load_network(checkpoint)
+    if not isinstance(network, KeypointNetwork):
+        raise UserError(f"{checkpoint}: a {type(network).__name__} cannot be exported; train network.name=keypoint")
+    agreement = run(network, output, metadata, paths[:: max(1, len(paths) // 8)], max_keypoints)
     Console().print(
         f"{output}: {output.stat().st_size / 1e6:.1f} MB; on {agreement.images} images {agreement.shared:.1%} of the "
         f"keypoints are torch's, descriptors agree to a cosine of {agreement.descriptor_cosine:.5f}"

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.checkpoint import load_checkpoint
 from training.data.guard import record_training_frames
 from training.data.homography_pairs import HomographyPairs, HomographySettings, PairBatch
 from training.data.photographs import list_photographs, load_photograph
@@ -207,10 +206,3 @@ def trainer_settings(config: PretrainConfig) -> TrainerSettings:
         precision=config.precision,
         checkpoint_every=config.checkpoint_every,
     )
-
-
-def load_network(checkpoint: Path) -> KeypointNetwork:
-    """The network of a pre-training's checkpoint."""
-    module = Pretraining(KeypointNetwork(), PretrainConfig([]))
-    module.load_state_dict(load_checkpoint(checkpoint).model)
-    return module.network.eval()

@@ -16,7 +16,8 @@ from training.data.photographs import Photograph
 from training.data.photometric import PhotometricSettings
 from training.networks.keypoint_network import KeypointNetwork
 from training.precision import Precision
-from training.pretrain import PretrainConfig, Pretraining, corner_share, hit_rate, load_network, pretrain
+from training.pretrain import PretrainConfig, Pretraining, corner_share, hit_rate, pretrain
+from training.runs import load_network
 from training.trainer import CHECKPOINT
 
 

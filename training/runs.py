@@ -1,0 +1,56 @@
+"""Runs of any kind, from their folders: which method, which network, and its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import Tensor, nn
+
+from training.checkpoint import CheckpointError, load_checkpoint
+from training.networks.making import NetworkChoice, make_network
+
+CONFIG = "config.yaml"
+#: Where a checkpoint has the network: a method's policy, the pre-training's network.
+PREFIXES = ("policy.network.", "network.")
+
+
+def network_of_run(checkpoint: Path) -> NetworkChoice:
+    """Which network a run trains; the default where its configuration does not say."""
+    chosen = _config(checkpoint).get("network") or {}
+    return NetworkChoice(**chosen)
+
+
+def method_of_run(checkpoint: Path) -> str:
+    """Which method a run is of: ``pretraining`` where its configuration names none."""
+    return str(_config(checkpoint).get("method", "pretraining"))
+
+
+def load_network(checkpoint: Path) -> nn.Module:
+    """The trained network of any run, in evaluation mode.
+
+    :param checkpoint: ``last.pt``, beside the run's ``config.yaml``.
+    :raises CheckpointError: it is missing, damaged, or of another network than the configuration says.
+    """
+    network = make_network(network_of_run(checkpoint))
+    try:
+        network.load_state_dict(_network_state(load_checkpoint(checkpoint).model))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{checkpoint} is of another network than {checkpoint.parent / CONFIG} says; keep both together: {error}"
+        ) from error
+    return network.eval()
+
+
+def _network_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    for prefix in PREFIXES:
+        found = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        if found:
+            return found
+    return {}
+
+
+def _config(checkpoint: Path) -> dict[str, Any]:
+    file = checkpoint.parent / CONFIG
+    return yaml.safe_load(file.read_text()) or {} if file.is_file() else {}
