@@ -29,8 +29,10 @@ class Choice:
 class FrameSampler(Protocol):
     """Chooses items."""
 
-    #: What is chosen from; :class:`Choice` numbers them.
-    sequences: Many[Sequence]
+    @property
+    def sequences(self) -> Many[Sequence]:
+        """What is chosen from; :class:`Choice` numbers them."""
+        ...
 
     def __call__(self, rng: np.random.Generator, progress: float) -> Choice:
         """Choose one item.

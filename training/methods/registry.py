@@ -6,9 +6,14 @@ from typing import Any
 
 from kp_ros.errors import UserError
 from training.methods.method import Method
+from training.methods.rfp import RFP
+from training.methods.ripe import RIPE
 
 #: One line a method.
-ALL: tuple[Method[Any], ...] = ()
+ALL: tuple[Method[Any], ...] = (
+    RFP,
+    RIPE,
+)
 METHODS = {method.name: method for method in ALL}
 
 
