@@ -69,7 +69,14 @@ def register(app: typer.Typer) -> None:
                 "later rounds go on in time; or now: the time of publishing."
             ),
         ] = StampChoice.recorded,
-        wait: Annotated[float, typer.Option(help="Wait so long for a first subscriber, seconds.", min=0.0)] = 3.0,
+        wait: Annotated[
+            float,
+            typer.Option(
+                help="Wait so long for a first subscriber, seconds. Where one comes, publishing begins half a second "
+                "after the last that came.",
+                min=0.0,
+            ),
+        ] = 3.0,
         camera_info: CameraInfo = None,
         fps: Rate = 30.0,
     ) -> None:

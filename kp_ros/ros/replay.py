@@ -10,6 +10,7 @@ from typing import Any
 
 import rclpy
 from rclpy.context import Context
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -28,6 +29,13 @@ MESSAGE_CLASSES = {IMAGE: Image, COMPRESSED_IMAGE: CompressedImage, CAMERA_INFO:
 PATIENCE = 0.05
 #: The first CameraInfo comes this much ahead of the first image: two topics have no common order. Seconds.
 HEAD_START = 0.2
+#: Publishing begins when this long no subscriber has come. DDS tells us of a subscriber before it tells that one of us,
+#: and what is published in between never arrives. Seconds.
+SETTLING = 0.5
+#: At the end, subscribers have so long to confirm that they have everything. Seconds.
+DELIVERY = 2.0
+#: Publishing begins at last so long after the first subscriber, however many still come and go. Seconds.
+MOST_SETTLING = 5.0
 
 
 class Stamps(Enum):
@@ -50,7 +58,8 @@ class ReplayOptions:
     :ivar raw: decode compressed images and publish them as mono8.
     :ivar stamps: of the headers.
     :ivar image_topic: where images go; None keeps the recording's topic.
-    :ivar wait: seconds to wait at most for a first subscriber to the images.
+    :ivar wait: seconds to wait at most for a first subscriber to the images. Where one comes, publishing begins when no
+        other has come for :data:`SETTLING` seconds: those that were started together all hear the first image.
     """
 
     rate: float = 1.0
@@ -150,8 +159,9 @@ class _Replay:
             if self._options.stamps is Stamps.CONTINUOUS:
                 offset_ns += last - first + pause_ns
         ended = time.monotonic()
-        # What leaves with the node is lost: the last frame gets time to be sent.
-        time.sleep(PATIENCE * 4)
+        # What the subscribers do not have yet leaves with the node.
+        for publisher in self._publishers.values():
+            publisher.wait_for_all_acked(Duration(seconds=DELIVERY))
         return ReplaySummary(total, rounds, ended - began, self._late, self._interruption.requested, self._skipped)
 
     def _frames(self) -> Iterator[Frame]:
@@ -170,18 +180,29 @@ class _Replay:
             )
 
     def _greet(self, frame: Frame) -> None:
-        """Wait for a subscriber, and tell it the calibration before the first image."""
+        """Wait for subscribers, and tell them the calibration before the first image."""
         publisher = self._publisher(self._image_topic, frame.message.__msgtype__)
         if frame.camera_info is not None:
             self._publisher(self._info_topic, CAMERA_INFO)
         deadline = time.monotonic() + self._options.wait
-        while publisher.get_subscription_count() == 0 and time.monotonic() < deadline:
-            if not self._sleep_until(min(time.monotonic() + PATIENCE, deadline)):
+        while publisher.get_subscription_count() == 0:
+            if time.monotonic() >= deadline or not self._sleep_until(min(time.monotonic() + PATIENCE, deadline)):
                 return
-        if frame.camera_info is not None and publisher.get_subscription_count():
-            self._sleep_until(time.monotonic() + HEAD_START)
+        self._settle()
+        if frame.camera_info is not None:
             self._send(self._info_topic, frame.camera_info, 0)
             self._sleep_until(time.monotonic() + HEAD_START)
+
+    def _settle(self) -> None:
+        """Wait until no more subscribers come."""
+        began = since = time.monotonic()
+        known = -1
+        while time.monotonic() < min(since + SETTLING, began + MOST_SETTLING):
+            count = sum(publisher.get_subscription_count() for publisher in self._publishers.values())
+            if count != known:
+                known, since = count, time.monotonic()
+            if not self._sleep_until(time.monotonic() + PATIENCE):
+                return
 
     def _sleep_until(self, due: float) -> bool:
         """Wait for a moment of the monotonic clock; False when Ctrl-C came first."""

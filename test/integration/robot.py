@@ -37,6 +37,9 @@ FRAME_ID = "camera_optical_frame"
 CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP
 ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE
 
+#: Seconds after which something will not happen any more, on a slow machine that has other work.
+PATIENCE = 60.0
+
 Value = TypeVar("Value")
 
 
@@ -79,13 +82,13 @@ class NodeProcess:
     def interrupt(self) -> int:
         """Ctrl-C; returns the exit status."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE)
 
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(10)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
 
@@ -133,8 +136,8 @@ class Robot:
         while time.monotonic() < end:
             self.executor.spin_once(0.02)
 
-    def wait_for(self, what: str, poll: Callable[[], Value], seconds: float = 20.0) -> Value:
-        """Spin until ``poll`` gives something true."""
+    def wait_for(self, what: str, poll: Callable[[], Value], seconds: float = PATIENCE) -> Value:
+        """Spin until ``poll`` gives something true; a healthy node gives it in a fraction of that time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             value = poll()
@@ -191,7 +194,15 @@ class Robot:
         self.wait_for("subscription of the node", lambda: publisher.get_subscription_count() > 0)
         for topic in CLOUDS:
             self.wait_for(topic, lambda topic=topic: self.node.count_publishers(f"{NODE}/{topic}"))  # type: ignore[misc]
-        self.spin(0.3)
+        self.spin(0.5)
+
+    def send_calibration(self, info: CameraInfo) -> None:
+        """Publish a CameraInfo until the node has it: what comes before a service's request is taken before it."""
+        publisher = self.camera_info_publisher
+        self.wait_for("calibration subscriber", lambda: publisher.get_subscription_count() > 0)
+        for _ in range(3):
+            publisher.publish(info)
+            self.state()
 
     def clouds(self, stamp_ns: int) -> dict[str, PointCloud2]:
         """What the node published for a stamp, by topic; empty unless all of it is there."""
@@ -204,7 +215,7 @@ class Robot:
         for _ in range(5):
             publisher.publish(message)
             try:
-                return self.wait_for("clouds", lambda: self.clouds(stamp_of(message)), 4.0)
+                return self.wait_for("clouds", lambda: self.clouds(stamp_of(message)), PATIENCE / 5)
             except AssertionError:
                 continue
         raise AssertionError(f"the node never answered the image of {stamp_of(message)}")

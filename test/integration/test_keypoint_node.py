@@ -27,16 +27,8 @@ from robot import (
 from sensor_msgs.msg import Image
 
 
-def send_calibration(robot: Robot, camera: Camera) -> None:
-    """Publish the CameraInfo until the node has it."""
-    robot.wait_for("calibration subscriber", lambda: robot.camera_info_publisher.get_subscription_count() > 0)
-    for _ in range(3):
-        robot.camera_info_publisher.publish(camera.info)
-        robot.spin(0.1)
-
-
 def test_it_publishes_keypoints_and_tracks_of_real_images(robot: Robot, active: NodeProcess, camera: Camera) -> None:
-    send_calibration(robot, camera)
+    robot.send_calibration(camera.info)
     first: dict[int, np.void] = {}
     for index, image in enumerate(camera.images):
         clouds = robot.ask(image_message(image, "mono8", camera.stamp(index)))
@@ -145,7 +137,7 @@ def test_it_takes_compressed_images_and_survives_a_truncated_one(
 
 
 def test_the_resolution_may_change_while_it_runs(robot: Robot, active: NodeProcess, camera: Camera) -> None:
-    send_calibration(robot, camera)
+    robot.send_calibration(camera.info)
     before = points(robot.ask(image_message(camera.images[0], "mono8", camera.stamp(0)))["tracks"])
     small = cv2.resize(camera.images[1], (320, 240), interpolation=cv2.INTER_AREA)
     clouds = robot.ask(image_message(small, "mono8", camera.stamp(1)))
@@ -183,17 +175,16 @@ def test_without_calibration_the_rays_are_nan_and_it_says_so_once(
         assert np.isnan([points(cloud)[name] for name in "xyz"]).all()
     assert active.log.count("no message on /camera_info yet") == 1
     robot.diagnosis("calibration", lambda status: "no message on /camera_info yet" in status.message)
-    send_calibration(robot, camera)
+    robot.send_calibration(camera.info)
     assert robot.ask(image_message(camera.images[3], "mono8", camera.stamp(3)))["tracks"].is_dense
 
 
 def test_an_uncalibrated_camera_gives_nan_and_a_hint(robot: Robot, active: NodeProcess, camera: Camera) -> None:
-    uncalibrated = type(camera.info)(width=640, height=480)
-    send_calibration(robot, Camera(camera.images, uncalibrated))
+    robot.send_calibration(type(camera.info)(width=640, height=480))
     cloud = robot.ask(image_message(camera.images[0], "mono8", camera.stamp(0)))["keypoints"]
     assert np.isnan(points(cloud)["x"]).all()
     assert "the camera is uncalibrated (K[0] is 0); calibrate it" in active.log
-    send_calibration(robot, camera)
+    robot.send_calibration(camera.info)
     assert robot.ask(image_message(camera.images[1], "mono8", camera.stamp(1)))["keypoints"].is_dense
 
 
@@ -273,7 +264,7 @@ def test_the_debug_image_is_drawn_only_while_someone_looks(robot: Robot, active:
     robot.ask(image_message(camera.images[0], "mono8", camera.stamp(0)))
     subscription = robot.listen(Image, f"{NODE}/debug_image", "debug_image")
     robot.wait_for("debug image publisher", lambda: robot.node.count_publishers(f"{NODE}/debug_image"))
-    robot.spin(0.3)
+    robot.spin(0.5)
     robot.ask(image_message(camera.images[1], "mono8", camera.stamp(1)))
     picture = robot.wait_for("debug image", lambda: robot.heard["debug_image"])[0]
     assert (picture.encoding, picture.width, picture.height) == ("bgr8", 640, 480)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Camera
-from robot import CHECKOUT, Robot, environment, image_message
+from robot import CHECKOUT, PATIENCE, Robot, environment, image_message
 
 pytest.importorskip("launch_ros")
 
@@ -54,7 +54,7 @@ def launch(domain: int, tmp_path: Path) -> Iterator[Launch]:
     yield run
     for process in processes:
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 def test_it_takes_the_node_to_active(launch: Launch, robot: Robot, camera: Camera) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import Camera, StartNode
-from robot import CHECKOUT, CONFIGURE, NodeProcess, Robot, image_message
+from robot import CHECKOUT, CONFIGURE, PATIENCE, NodeProcess, Robot, image_message
 
 from kp_ros.ros.parameters import Settings
 
@@ -72,7 +72,7 @@ def test_a_bad_value_at_the_start_ends_the_node_with_a_reason(
     start_node: StartNode, robot: Robot, override: str
 ) -> None:
     node = start_node("-p", override)
-    assert node.process.wait(20) == 1
+    assert node.process.wait(PATIENCE) == 1
     assert override.partition(":")[0] in node.log
     assert "correct it on the command line or in the parameter file" in node.log
     assert "Traceback" not in node.log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -48,36 +49,38 @@ def start_replay(domain: int) -> Iterator[StartReplay]:
         process.wait()
 
 
-def listen(robot: Robot, kind: type, topic: str) -> list[tuple[float, Any]]:
-    """Messages of a topic and when they came."""
-    heard: list[tuple[float, Any]] = []
-    robot.node.create_subscription(kind, topic, lambda message: heard.append((time.monotonic(), message)), 50)
+def listen(robot: Robot, kind: type, topic: str) -> list[Any]:
+    """Messages of a topic, as they come."""
+    heard: list[Any] = []
+    robot.node.create_subscription(kind, topic, heard.append, 50)
     return heard
 
 
 def finish(robot: Robot, process: subprocess.Popen[str]) -> str:
-    robot.wait_for("end of the replay", lambda: process.poll() is not None, 30.0)
-    robot.spin(0.3)
+    """Hear it to its end; what it said."""
+    robot.wait_for("end of the replay", lambda: process.poll() is not None)
+    # It ended when everything had arrived; some of that waits to be taken.
+    robot.spin(0.5)
     return process.communicate()[1]
 
 
 def test_bag_with_recorded_timing(robot: Robot, camera: Camera, start_replay: StartReplay, tmp_path: Path) -> None:
     record(camera, tmp_path / "drive.mcap")
     images, infos = listen(robot, Image, "/image"), listen(robot, CameraInfo, "/camera_info")
-    process = start_replay(tmp_path / "drive.mcap", "--rate", 0.5)
+    process = start_replay(tmp_path / "drive.mcap", "--rate", 0.2)
     said = finish(robot, process)
     assert process.returncode == 0, said
-    assert f"published {len(camera.images)} frames" in said
-    assert [stamp_of(image) for _, image in images] == [camera.stamp(i) for i in range(len(camera.images))]
-    for (_, message), image in zip(images, camera.images, strict=True):
+    published = re.search(r"published (\d+) frames in ([\d.]+) s", said)
+    assert published and int(published[1]) == len(camera.images), said
+    # A busy machine makes it late, never early.
+    assert float(published[2]) > (len(camera.images) - 1) * 0.0333 / 0.2 - 0.1
+    assert [stamp_of(image) for image in images] == [camera.stamp(i) for i in range(len(camera.images))]
+    for message, image in zip(images, camera.images, strict=True):
         assert (message.encoding, message.header.frame_id) == ("mono8", FRAME_ID)
         np.testing.assert_array_equal(np.frombuffer(message.data, np.uint8).reshape(image.shape), image)
-    took = images[-1][0] - images[0][0]
-    assert took == pytest.approx((len(images) - 1) * 0.0333 / 0.5, abs=0.15)
-    # The first one ahead of the images, then one with each.
+    # One ahead of the images, then one with each.
     assert len(infos) == len(images) + 1
-    assert infos[0][0] < images[0][0]
-    np.testing.assert_array_equal(infos[-1][1].k, camera.info.k)
+    np.testing.assert_array_equal(infos[-1].k, camera.info.k)
 
 
 def test_loop_jumps_back_or_goes_on(robot: Robot, camera: Camera, start_replay: StartReplay, tmp_path: Path) -> None:
@@ -85,19 +88,24 @@ def test_loop_jumps_back_or_goes_on(robot: Robot, camera: Camera, start_replay: 
     count = len(camera.images)
     for stamps in ("recorded", "continuous"):
         images = listen(robot, Image, f"/again_{stamps}")
-        arguments = ("--loop", "--rate", 2, "--stamps", stamps, "--as", f"/again_{stamps}")
+        arguments = ("--loop", "--rate", 0.5, "--stamps", stamps, "--as", f"/again_{stamps}")
         process = start_replay(tmp_path / "drive.mcap", *arguments)
-        robot.wait_for("second round", lambda heard=images: len(heard) > count + 3, 20.0)  # type: ignore[misc]
+        robot.wait_for("second round", lambda heard=images: len(heard) > count + 3)  # type: ignore[misc]
         process.send_signal(signal.SIGINT)
         said = finish(robot, process)
         assert process.returncode == 130, said
         assert "interrupted: published" in said
         assert "Traceback" not in said
-        steps = np.diff(np.array([stamp_of(message) for _, message in images]))
+        heard = np.array([stamp_of(message) for message in images])
         if stamps == "recorded":
-            assert np.flatnonzero(steps < 0)[0] == count - 1
+            back = np.flatnonzero(np.diff(heard) < 0)[0]
+            assert (heard[back], heard[back + 1]) == (camera.stamp(count - 1), camera.stamp(0))
         else:
-            np.testing.assert_allclose(steps, camera.stamp(1) - camera.stamp(0), atol=2)
+            assert heard.max() > camera.stamp(count - 1)
+            # Whole frames apart, whatever a busy machine may have left out.
+            frames = np.diff(heard) / (camera.stamp(1) - camera.stamp(0))
+            assert (frames > 0.5).all()
+            np.testing.assert_allclose(frames, np.rint(frames), atol=1e-3)
 
 
 def test_folder_raw_as_a_node_expects_it_or_as_recorded(
@@ -106,14 +114,14 @@ def test_folder_raw_as_a_node_expects_it_or_as_recorded(
     for index in range(3):
         cv2.imwrite(str(tmp_path / f"{index}.jpg"), camera.images[index])
     raw = listen(robot, Image, "/camera/image_raw")
-    said = finish(robot, start_replay(tmp_path))
-    assert [message.encoding for _, message in raw] == ["mono8"] * 3, said
+    said = finish(robot, start_replay(tmp_path, "--rate", 0.2))
+    assert [message.encoding for message in raw] == ["mono8"] * 3, said
     decoded = cv2.imread(str(tmp_path / "1.jpg"), cv2.IMREAD_GRAYSCALE)
-    np.testing.assert_array_equal(np.frombuffer(raw[1][1].data, np.uint8), decoded.ravel())
+    np.testing.assert_array_equal(np.frombuffer(raw[1].data, np.uint8), decoded.ravel())
 
     compressed = listen(robot, CompressedImage, "/camera/image_raw/compressed")
-    finish(robot, start_replay(tmp_path, "--transport", "recorded"))
-    assert [bytes(message.data) for _, message in compressed] == [
+    finish(robot, start_replay(tmp_path, "--rate", 0.2, "--transport", "recorded"))
+    assert [bytes(message.data) for message in compressed] == [
         (tmp_path / f"{index}.jpg").read_bytes() for index in range(3)
     ]
 
@@ -122,19 +130,19 @@ def test_stamps_of_now(robot: Robot, camera: Camera, start_replay: StartReplay, 
     record(camera, tmp_path / "drive.mcap")
     images, infos = listen(robot, Image, "/image"), listen(robot, CameraInfo, "/camera_info")
     began = time.time_ns()
-    finish(robot, start_replay(tmp_path / "drive.mcap", "--stamps", "now"))
-    stamps = [stamp_of(message) for _, message in images]
+    finish(robot, start_replay(tmp_path / "drive.mcap", "--stamps", "now", "--rate", 0.2))
+    stamps = [stamp_of(message) for message in images]
     assert all(began < stamp < time.time_ns() for stamp in stamps)
     # Those of an image and its calibration agree, which image_transport's subscribers rely on.
-    assert [stamp_of(message) for _, message in infos][1:] == stamps
+    assert [stamp_of(message) for message in infos][1:] == stamps
 
 
 def test_real_fisheye_bag_of_ros_1(robot: Robot, start_replay: StartReplay, shared_data: Path) -> None:
     images = listen(robot, Image, "/camera/fisheye1/image_raw")
     bag = shared_data / "bags" / "t265_trimmed_locoffice.bag"
     said = finish(robot, start_replay(bag, "--topic", "/camera/fisheye1/image_raw"))
-    assert [(message.width, message.height) for _, message in images] == [(848, 800)] * 3, said
-    assert images[0][1].header.frame_id == "camera_fisheye1_optical_frame"
+    assert [(message.width, message.height) for message in images] == [(848, 800)] * 3, said
+    assert images[0].header.frame_id == "camera_fisheye1_optical_frame"
 
 
 @pytest.mark.parametrize("transport", ["raw", "compressed"])
@@ -162,8 +170,8 @@ def test_folder_through_the_node_equals_run(
         robot.wait_for(topic, lambda topic=topic: robot.node.count_publishers(f"{NODE}/{topic}"))  # type: ignore[misc]
     robot.spin(0.5)
     # Slowly: the node may drop what comes too fast, and then tracks differ.
-    start_replay(folder, "--rate", 0.05, "--wait", 10, "--transport", "raw" if transport == "raw" else "recorded")
-    robot.wait_for("answers", lambda: min(len(robot.heard[topic]) for topic in CLOUDS) == count, 30.0)
+    start_replay(folder, "--rate", 0.05, "--wait", 60, "--transport", "raw" if transport == "raw" else "recorded")
+    robot.wait_for("answers", lambda: min(len(robot.heard[topic]) for topic in CLOUDS) == count)
 
     with AnyReader([output]) as bag:
         for connection, _, data in bag.messages():

@@ -51,16 +51,14 @@ def test_byte_for_byte(tmp_path: Path, start_node: StartNode, robot: Robot, came
     assert robot.transition(CONFIGURE)
     assert robot.transition(ACTIVATE)
     robot.wait_until_it_listens()
-    robot.wait_for("calibration subscriber", lambda: robot.camera_info_publisher.get_subscription_count() > 0)
+    robot.send_calibration(camera.info)
     kinds = {"/image": (Image, robot.image_publisher), "/camera_info": (CameraInfo, robot.camera_info_publisher)}
     sent = 0
     with AnyReader([source]) as bag:
         for connection, _, data in bag.messages():
             kind, publisher = kinds[connection.topic]
             publisher.publish(rclpy.serialization.deserialize_message(data, kind))
-            if connection.topic == "/camera_info":
-                robot.spin(0.05)
-            else:
+            if connection.topic == "/image":
                 sent += 1
                 robot.wait_for("answer", lambda count=sent: min(len(heard[topic]) for topic in CLOUDS) >= count)  # type: ignore[misc]
 

@@ -12,18 +12,18 @@ def test_the_newest_item_wins_and_the_others_are_counted_as_dropped() -> None:
 
     def work(item: int) -> None:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         worked.append(item)
         if item == 5:
             done.set()
 
     worker = NewestItemWorker(work, lambda: drops.append(None))
     worker.submit(1)
-    assert begun.wait(10)
+    assert begun.wait(60)
     for item in (2, 3, 4, 5):
         worker.submit(item)
     go_on.set()
-    assert done.wait(10)
+    assert done.wait(60)
     worker.stop()
     assert worked == [1, 5]
     assert len(drops) == 3
@@ -35,19 +35,19 @@ def test_stop_finishes_the_item_at_hand_and_forgets_the_next() -> None:
 
     def work(item: int) -> None:
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         worked.append(item)
 
     worker = NewestItemWorker(work, lambda: None)
     worker.submit(1)
-    assert begun.wait(10)
+    assert begun.wait(60)
     worker.submit(2)
     stopping = threading.Thread(target=worker.stop)
     stopping.start()
     while not worker._stopping:
         pass
     go_on.set()
-    stopping.join(10)
+    stopping.join(60)
     assert not stopping.is_alive()
     assert worked == [1]
 
@@ -63,6 +63,6 @@ def test_items_do_not_outlive_the_work_on_them() -> None:
 
     worker: NewestItemWorker[Item] = NewestItemWorker(lambda item: done.set(), lambda: None)
     worker.submit(Item())
-    assert done.wait(10)
-    assert collected.wait(10)
+    assert done.wait(60)
+    assert collected.wait(60)
     worker.stop()
