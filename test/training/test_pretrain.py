@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from training.__main__ import CONFIGS
 from training.checkpoint import load_checkpoint
+from training.configuration import load_config
 from training.data.homography_pairs import HomographyPairs, HomographySettings
 from training.data.photographs import Photograph
 from training.data.photometric import PhotometricSettings
@@ -75,33 +77,33 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def small(photographs: Path, steps: int = 14) -> PretrainConfig:
-    return PretrainConfig(
-        [photographs],
-        steps=steps,
-        batch_size=1,
-        checkpoint_every=2,
-        warm_up=2,
-        homography=HomographySettings(size=64),
-        threads=1,
-    )
+#: Many enough that a run is still going when a busy machine gets round to killing it.
+STEPS = 60
+
+
+def options(photographs: Path, steps: int = STEPS) -> list[str]:
+    """A small run, as overrides of the command's own configuration."""
+    size = ["batch_size=1", "homography.size=64", "threads=1"]
+    return [f"photographs=[{photographs}]", f"steps={steps}", "checkpoint_every=2", "warm_up=2", *size]
+
+
+def small(photographs: Path, steps: int = STEPS) -> PretrainConfig:
+    return load_config(PretrainConfig, CONFIGS / "pretrain.yaml", options(photographs, steps))
 
 
 @pytest.fixture(scope="module")
 def unbroken(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("unbroken")
-    assert pretrain(small(photographs), folder) == 14
+    assert pretrain(small(photographs), folder) == STEPS
     return folder / CHECKPOINT
 
 
 def test_the_command_survives_a_kill(photographs: Path, unbroken: Path, tmp_path: Path) -> None:
     """Killed in the middle, a run goes on to the weights of an unbroken one, to the bit."""
-    options = ["steps=14", "batch_size=1", "checkpoint_every=2", "warm_up=2", "homography.size=64", "threads=1"]
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "training", "pretrain", "--output", str(tmp_path)),
-            *options,
-            f"photographs=[{photographs}]",
+            *options(photographs),
         ],
         start_new_session=True,
         stdout=subprocess.DEVNULL,
@@ -115,8 +117,8 @@ def test_the_command_survives_a_kill(photographs: Path, unbroken: Path, tmp_path
     os.killpg(process.pid, signal.SIGKILL)
     _, said = process.communicate(timeout=60)
     assert (tmp_path / CHECKPOINT).exists(), said.decode()[-2000:]
-    assert 2 <= load_checkpoint(tmp_path / CHECKPOINT).step < 14
-    assert pretrain(small(photographs), tmp_path) == 14
+    assert 2 <= load_checkpoint(tmp_path / CHECKPOINT).step < STEPS
+    assert pretrain(small(photographs), tmp_path) == STEPS
     whole, resumed = load_checkpoint(unbroken), load_checkpoint(tmp_path / CHECKPOINT)
     for name, value in whole.model.items():
         assert torch.equal(value, resumed.model[name]), name
@@ -125,6 +127,5 @@ def test_the_command_survives_a_kill(photographs: Path, unbroken: Path, tmp_path
 def test_a_runs_checkpoint_gives_its_network(unbroken: Path) -> None:
     network = load_network(unbroken)
     assert not network.training
-    assert torch.equal(
-        network.state_dict()["score.2.weight"], load_checkpoint(unbroken).model["network.score.2.weight"]
-    )
+    name = "score.pixels.weight"
+    assert torch.equal(network.state_dict()[name], load_checkpoint(unbroken).model[f"network.{name}"])
