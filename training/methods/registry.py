@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kp_ros.errors import UserError
+from training.methods.dad import DAD
+from training.methods.distillation import DISTILLATION
 from training.methods.method import Method
 from training.methods.rfp import RFP
 from training.methods.ripe import RIPE
@@ -13,6 +15,8 @@ from training.methods.ripe import RIPE
 ALL: tuple[Method[Any], ...] = (
     RFP,
     RIPE,
+    DAD,
+    DISTILLATION,
 )
 METHODS = {method.name: method for method in ALL}
 

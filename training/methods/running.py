@@ -11,6 +11,7 @@ from torch import nn
 
 from training.data.frame_batches import FrameBatches
 from training.data.guard import RUN_FILE, fingerprints_of, load_fingerprints
+from training.data.readers.photograph_folder import read_photograph_folder
 from training.data.sequence import Sequence
 from training.methods.method import Method, MethodConfig, MethodObjective
 from training.methods.training_data import open_training_data
@@ -57,7 +58,8 @@ def run_method(method: Method[Any], config: MethodConfig, folder: Path) -> int:
     torch.set_num_threads(config.threads)
     sequences = open_training_data(config.data)
     dataset = make_dataset(method, config, sequences)
-    record_frames(folder, sequences, config.ancestors)
+    photographs = [read_photograph_folder(path) for path in config.data.photographs]
+    record_frames(folder, [*sequences, *photographs], config.ancestors)
     return train(make_objective(method, config), dataset, config, folder)
 
 
