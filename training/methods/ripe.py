@@ -45,6 +45,9 @@ class RipeConfig(MethodConfig):
 
     :ivar negatives: share of image pairs that show two scenes.
     :ivar longest_gap: frames between two of a scene, where nothing else tells that they show the same.
+    :ivar acceptance_offset: is added to the logits before the sampler asks for acceptance. A network whose logits mean
+        something else at first (the pre-training's: odds against "no keypoint in this cell") accepts too few points
+        to learn from; above 0 there are more.
     :ivar cell: side of a cell, pixels.
     :ivar border: points nearer than this to the image's edge or to padding take no part, pixels.
     :ivar fewest_points: an image pair with fewer accepted points in one of the images is skipped.
@@ -65,6 +68,7 @@ class RipeConfig(MethodConfig):
 
     negatives: float = 0.5
     longest_gap: int = 10
+    acceptance_offset: float = 0.0
     cell: int = 8
     border: int = 16
     fewest_points: int = 16
@@ -109,8 +113,9 @@ class Ripe(MethodObjective):
         settings = self.settings
         progress = step / settings.steps
         maps: DescribedMaps = self.policy(batch.images)
+        logits = maps.logits + settings.acceptance_offset
         one, two = (
-            sample_inside(maps.logits[:, frame], batch.valid[:, frame], settings.cell, settings.border)
+            sample_inside(logits[:, frame], batch.valid[:, frame], settings.cell, settings.border)
             for frame in range(2)
         )
         first, second = accepted_points(one), accepted_points(two)
