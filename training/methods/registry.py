@@ -10,6 +10,7 @@ from training.methods.distillation import DISTILLATION
 from training.methods.method import Method
 from training.methods.rfp import RFP
 from training.methods.ripe import RIPE
+from training.methods.traqpoint import TRAQPOINT
 
 #: One line a method.
 ALL: tuple[Method[Any], ...] = (
@@ -17,6 +18,7 @@ ALL: tuple[Method[Any], ...] = (
     RIPE,
     DAD,
     DISTILLATION,
+    TRAQPOINT,
 )
 METHODS = {method.name: method for method in ALL}
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from training.geometry.image_plane import inside
 from training.geometry.matching import distances
 from training.geometry.reprojection import look_up
 
@@ -23,19 +23,20 @@ def ranking_reward(logits: Tensor, points: Tensor, visible: Tensor, window: int 
     :returns: float32 [B, N], 0 where not visible.
     """
     height, width = logits.shape[-2:]
-    side = torch.arange(-(window // 2), window // 2 + 1, device=logits.device)
-    offsets = torch.cartesian_prod(side, side).flip(1)
-    centre = torch.where(visible[..., None], points, torch.zeros_like(points)).round().long()
-    own = look_up(logits, centre.float())
-    below, count = torch.zeros_like(own), torch.zeros_like(own)
-    # Row by row of the neighbourhood: all of it at once would be 60 times the memory.
-    for row in offsets.reshape(len(side), len(side), 2):
-        pixels = centre[:, :, None] + row
-        here = inside(pixels, height, width)
-        index = torch.where(here, pixels[..., 1] * width + pixels[..., 0], 0)
-        values = logits.flatten(1).gather(1, index.flatten(1)).reshape(here.shape)
-        below += ((values < own[..., None]) & here).sum(2)
-        count += here.sum(2)
+    reach = window // 2
+    centre = torch.where(visible[..., None], points, torch.zeros_like(points)).round()
+    own = look_up(logits, centre)
+    # Padding is never below; a neighbourhood at the edge has fewer pixels.
+    padded = F.pad(logits, (reach, reach, reach, reach), value=torch.inf)
+    stride = width + 2 * reach
+    side = torch.arange(2 * reach + 1, device=logits.device)
+    offsets = (side[:, None] * stride + side).flatten()
+    corner = (centre[..., 1] * stride + centre[..., 0]).long()
+    index = corner[..., None] + offsets
+    values = padded.flatten(1).gather(1, index.flatten(1)).reshape(index.shape)
+    below = (values < own[..., None]).sum(2)
+    last = torch.tensor([width - 1, height - 1], device=logits.device)
+    count = ((centre + reach).minimum(last) - (centre - reach).clamp(min=0) + 1).prod(-1)
     share = below / (count - 1).clamp(min=1)
     return ((share - floor) / (1 - floor)).clamp(min=0) * visible
 
