@@ -6,7 +6,6 @@ Written from the paper's facts (../shared/methods.md); the released source was n
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +21,8 @@ from training.losses.hinge import match_hinge
 from training.losses.policy_gradient import pair_policy_loss
 from training.methods.method import Method, MethodConfig, MethodObjective
 from training.methods.pair_matching import accepted_points, among_all_draws, spread
+from training.networks.hyper_column import HyperColumnNetwork, HyperColumnPolicy
+from training.policy import PolicyMaps
 from training.regularisers.entropy import entropy
 from training.regularisers.keypoint_cost import keypoint_reward
 from training.regularisers.scheduled import scheduled_sum
@@ -85,24 +86,13 @@ class RipeConfig(MethodConfig):
     entropy_cell: int | None = None
 
 
-class DescribedMaps(Protocol):
-    """What RIPE asks of a policy's answer; :class:`training.policy.PolicyMaps` is one."""
-
-    @property
-    def logits(self) -> Tensor:
-        """float32 [B, F, H, W]."""
-        ...
-
-    def descriptors_at(self, frame: int, points: Tensor) -> Tensor:
-        """Descriptors [B, N, D], unit norm, at pixels [B, N, 2] of one frame."""
-        ...
-
-
 class Ripe(MethodObjective):
     """The objective: pairs with labels to a loss."""
 
     def __init__(self, config: RipeConfig, network: nn.Module) -> None:
         super().__init__(config, network)
+        if isinstance(network, HyperColumnNetwork):
+            self.policy = HyperColumnPolicy(network, config.precision)
         self.settings = config
         self.estimator = make_estimator(
             EstimatorSettings(Model.FUNDAMENTAL, threshold=config.threshold, iterations=config.iterations)
@@ -112,11 +102,10 @@ class Ripe(MethodObjective):
         """Loss of a batch, and figures for the log."""
         settings = self.settings
         progress = step / settings.steps
-        maps: DescribedMaps = self.policy(batch.images)
+        maps: PolicyMaps = self.policy(batch.images)
         logits = maps.logits + settings.acceptance_offset
         one, two = (
-            sample_inside(logits[:, frame], batch.valid[:, frame], settings.cell, settings.border)
-            for frame in range(2)
+            sample_inside(logits[:, frame], batch.valid[:, frame], settings.cell, settings.border) for frame in range(2)
         )
         first, second = accepted_points(one), accepted_points(two)
         distance = distances(maps.descriptors_at(0, first.keypoints), maps.descriptors_at(1, second.keypoints))

@@ -15,7 +15,7 @@ from training.data.readers.photograph_folder import read_photograph_folder
 from training.data.sequence import Sequence
 from training.methods.method import Method, MethodConfig, MethodObjective
 from training.methods.training_data import open_training_data
-from training.networks.making import make_network
+from training.networks.making import start_network
 from training.runs import load_network, network_of_run
 from training.trainer import train
 
@@ -27,7 +27,7 @@ def resolve(config: MethodConfig) -> MethodConfig:
 
 def starting_network(config: MethodConfig) -> nn.Module:
     """The network that a run begins with."""
-    return make_network(config.network) if config.start is None else load_network(config.start)
+    return start_network(config.network) if config.start is None else load_network(config.start)
 
 
 def make_dataset(method: Method[Any], config: MethodConfig, sequences: list[Sequence]) -> FrameBatches:

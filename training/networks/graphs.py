@@ -1,0 +1,18 @@
+"""Which graph a network is exported in."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from training.networks.detector_graph import DetectorGraph
+from training.networks.hyper_column import HyperColumnGraph, HyperColumnNetwork
+from training.networks.rdd_descriptor import RddGraph, RddNetwork
+
+
+def make_graph(network: nn.Module, max_keypoints: int) -> DetectorGraph:
+    """The network with the post-processing that its descriptors need."""
+    if isinstance(network, HyperColumnNetwork):
+        return HyperColumnGraph(network, max_keypoints)
+    if isinstance(network, RddNetwork):
+        return RddGraph(network, max_keypoints)
+    return DetectorGraph(network, max_keypoints)
