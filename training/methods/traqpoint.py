@@ -87,6 +87,8 @@ class TraqpointConfig(MethodConfig):
     :ivar advantage: scalar (the paper's), scalar_baseline or per_point.
     :ivar ranking: the trajectory reward has its ranking part.
     :ivar distinctiveness: it has its part by descriptors.
+    :ivar over_image: log-probabilities are those of the whole image (the paper's); false takes those of the draws,
+        which rewards below 0 need: see :func:`training.samplers.grid_and_global.sample_grid_and_global`.
     :ivar cell: side of a grid cell, each of which gives one point, pixels; the paper: 40 of 480.
     :ivar global_points: drawn beside those of the grid; the paper: 112, of 256 in all.
     :ivar window: side of the neighbourhood that a logit is ranked in, pixels; the code: 60 of 480.
@@ -112,6 +114,7 @@ class TraqpointConfig(MethodConfig):
     advantage: Advantage = Advantage.SCALAR
     ranking: bool = True
     distinctiveness: bool = True
+    over_image: bool = True
     cell: int = 20
     global_points: int = 112
     window: int = 32
@@ -172,7 +175,8 @@ class Traqpoint(MethodObjective):
         return policy_loss(samples.log_probabilities, advantage, valid, Reduction.MEAN), figures
 
     def _sample(self, logits: Tensor, valid: Tensor) -> Samples:
-        return sample_grid_and_global(logits, self.config.global_points, self.config.cell, valid)
+        config = self.config
+        return sample_grid_and_global(logits, config.global_points, config.cell, valid, over_image=config.over_image)
 
     def _advantage(self, reward: Tensor, valid: Tensor) -> Tensor:
         if self.config.advantage is Advantage.PER_POINT:

@@ -50,3 +50,15 @@ def test_padding_is_never_drawn() -> None:
     # One of the left cell, none of the right; three pixels are left for five global draws.
     assert samples.valid.tolist() == [[True, False, True, True, True, False, False]]
     assert (samples.keypoints[samples.valid][:, 0] < 2).all()
+
+
+def test_points_of_the_grid_can_have_the_probability_of_their_draw() -> None:
+    samples = sample_grid_and_global(LOGITS, 1, cell=2, over_image=False)
+    left, right, anywhere = (samples.keypoints[0, :, 1] * 4 + samples.keypoints[0, :, 0]).long().tolist()
+    flat = LOGITS.flatten()
+    expected = [
+        flat[[0, 1, 4, 5]].log_softmax(0)[[0, 1, 4, 5].index(left)],
+        flat[[2, 3, 6, 7]].log_softmax(0)[[2, 3, 6, 7].index(right)],
+        flat.log_softmax(0)[anywhere],
+    ]
+    torch.testing.assert_close(samples.log_probabilities[0], torch.stack(expected))
