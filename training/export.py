@@ -24,6 +24,7 @@ from kp_ros.detectors.onnxruntime import OnnxRuntimeDetector
 from kp_ros.errors import UserError
 from training.configuration import commit
 from training.networks.detector_graph import DetectorGraph
+from training.networks.graphs import make_graph
 from training.networks.keypoint_network import STRIDE, KeypointNetwork
 
 
@@ -51,6 +52,11 @@ def _divide(dividend: Any, divisor: Any, rounding_mode: str | None = None) -> An
     return opset18.Div(dividend, divisor)
 
 
+def _take(values: Any, index: Any) -> Any:
+    """A gather from the flat map; the exporter's own makes an index of coordinates first."""
+    return opset18.Gather(opset18.Reshape(values, opset18.Constant(value_ints=[-1])), index, axis=0)
+
+
 def export(
     network: KeypointNetwork,
     file: Path,
@@ -64,13 +70,14 @@ def export(
     :param images: real photographs to compare on.
     :raises ExportError: the exported model differs; ``file`` is not written then.
     """
-    graph = DetectorGraph(network, max_keypoints).eval()
+    graph = make_graph(network, max_keypoints).eval()
     partial = file.with_suffix(".partial.onnx")
     try:
         model = to_onnx(graph)
         described = metadata | {
             "stride": str(STRIDE),
             "border": str(graph.border),
+            "block": str(graph.block),
             "max_keypoints": str(max_keypoints),
             "descriptor_size": str(network.descriptor_size),
             "descriptor_norm": "l2",
@@ -104,7 +111,10 @@ def to_onnx(graph: DetectorGraph) -> onnx.ModelProto:
             input_names=["image"],
             output_names=["keypoints", "scores", "descriptors"],
             dynamic_shapes={"image": {2: STRIDE * height, 3: STRIDE * width}},
-            custom_translation_table={torch.ops.aten.div.Tensor_mode: _divide},
+            custom_translation_table={
+                torch.ops.aten.div.Tensor_mode: _divide,
+                torch.ops.aten.take.default: _take,
+            },
             verbose=False,
         )
     assert program is not None

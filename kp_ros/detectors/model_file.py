@@ -23,7 +23,7 @@ from kp_ros.resources import models_directory
 #: The model that is used where none is named.
 DEFAULT_MODEL = "kp_base"
 #: Keys that every exported model carries.
-METADATA = ("name", "method", "stride", "border", "max_keypoints", "descriptor_size", "descriptor_norm")
+METADATA = ("name", "method", "stride", "border", "block", "max_keypoints", "descriptor_size", "descriptor_norm")
 OUTPUTS = ("keypoints", "scores", "descriptors")
 #: TensorRT's limit of TopK.
 MOST_KEYPOINTS = 3840
@@ -61,6 +61,11 @@ class ModelFile:
         return int(self.metadata["border"])
 
     @property
+    def block(self) -> int:
+        """Side of the blocks of pixels that hold one candidate each."""
+        return int(self.metadata["block"])
+
+    @property
     def max_keypoints(self) -> int:
         """The budget that it was exported with."""
         return int(self.metadata["max_keypoints"])
@@ -89,7 +94,7 @@ class ModelFile:
         model = onnx.load_model_from_string(self.content)
         dimensions = model.graph.input[0].type.tensor_type.shape.dim
         dimensions[2].dim_value, dimensions[3].dim_value = height, width
-        candidates = (height - 2 * self.border) * (width - 2 * self.border)
+        candidates = (height - 2 * self.border) * (width - 2 * self.border) // self.block**2
         count = onnx.numpy_helper.from_array(
             np.array([min(max_keypoints, candidates)], np.int64), _budget_name(model, self.path)
         )

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.networks.keypoint_network import CELL, KeypointNetwork, logit_map
+from training.networks.keypoint_network import CELL, logit_map
 
-#: The logit of a pixel that is no local maximum: below every real one, and finite in fp16.
-SUPPRESSED = -1e4
+#: What a pixel that is no local maximum loses of its logit, for each unit that it lies below its neighbourhood's best.
+SUPPRESSION = 1e8
 
 
 class DetectorGraph(nn.Module):
@@ -21,17 +21,24 @@ class DetectorGraph(nn.Module):
 
     :param max_keypoints: K, rows of every output; the host drops those below its score threshold.
     :param radius: of the non-maximum suppression, pixels (Chebyshev).
-    :param border: pixels at the image's edge without keypoints, at least 2.
+    :param border: pixels at the image's edge without keypoints, a multiple of :attr:`block`, at least 2.
+    :ivar block: side, in pixels, of the blocks that are selected from. A local maximum is the best pixel of its block,
+        for its neighbourhood covers it, so that there is one candidate a block instead of one a pixel.
     """
 
     offset_x: Tensor
     offset_y: Tensor
     offsets: Tensor
+    block_x: Tensor
+    block_y: Tensor
 
-    def __init__(self, network: KeypointNetwork, max_keypoints: int = 1024, radius: int = 3, border: int = 4) -> None:
+    def __init__(self, network: nn.Module, max_keypoints: int = 1024, radius: int = 3, border: int = 4) -> None:
         super().__init__()
-        if border < 2:
-            raise ValueError(f"border is {border}; the sub-pixel step needs at least 2")
+        self.block = 2 ** ((radius + 1).bit_length() - 1)
+        if border < 2 or border % self.block:
+            raise ValueError(
+                f"border is {border}; the sub-pixel step needs at least 2, the selection a multiple of {self.block}"
+            )
         self.network = network
         self.max_keypoints = max_keypoints
         self.radius = radius
@@ -40,6 +47,9 @@ class DetectorGraph(nn.Module):
         self.register_buffer("offset_x", side.repeat(5), persistent=False)
         self.register_buffer("offset_y", side.repeat_interleave(5), persistent=False)
         self.register_buffer("offsets", torch.stack([side.repeat(5), side.repeat_interleave(5)], 1).float(), False)
+        within = torch.arange(self.block)
+        self.register_buffer("block_x", within.repeat(self.block), persistent=False)
+        self.register_buffer("block_y", within.repeat_interleave(self.block), persistent=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Detect and describe.
@@ -59,25 +69,32 @@ class DetectorGraph(nn.Module):
 
         The logits order pixels as their probabilities do, within a cell exactly, so no softmax is needed.
         """
-        side, radius, border = 2 * self.radius + 1, self.radius, self.border
+        side, radius, block = 2 * self.radius + 1, self.radius, self.block
         pooled = F.max_pool2d(F.max_pool2d(logits, (1, side), 1, (0, radius)), (side, 1), 1, (radius, 0))
-        peaks = torch.where(logits == pooled, logits, torch.full_like(logits[:1, :1, :1, :1], SUPPRESSED))
-        inner = peaks[..., border:-border, border:-border]
-        width = inner.shape[-1]
-        values, index = inner.reshape(-1).topk(self.max_keypoints)
-        row = torch.div(index, width, rounding_mode="trunc")
-        return values, torch.stack([index - row * width, row], 1) + border
+        # Arithmetic instead of a comparison and a Where: a third of the time on a CPU.
+        peaks = logits + SUPPRESSION * (logits - pooled)
+        margin, width = self.border // block, logits.shape[-1]
+        best = F.max_pool2d(peaks, block)[..., margin:-margin, margin:-margin]
+        columns = best.shape[-1]
+        values, index = best.reshape(-1).topk(self.max_keypoints)
+        row = torch.div(index, columns, rounding_mode="trunc")
+        left, top = (index - row * columns + margin) * block, (row + margin) * block
+        inner = take(peaks, top[:, None] + self.block_y, left[:, None] + self.block_x, width).argmax(1)
+        down = torch.div(inner, block, rounding_mode="trunc")
+        return values, torch.stack([left + inner - down * block, top + down], 1)
 
     def refine(self, logits: Tensor, pixels: Tensor) -> Tensor:
         """Soft-argmax of the 5 x 5 logits around each pixel: float32 [K, 2].
 
         The labels of the training are Gaussians of 0.6 px, whose centre of mass this recovers.
         """
-        width = logits.shape[-1]
-        columns = pixels[:, :1] + self.offset_x
-        rows = pixels[:, 1:] + self.offset_y
-        weights = logits.reshape(-1)[rows * width + columns].softmax(1)
-        return pixels.float() + weights @ self.offsets
+        around = take(logits, pixels[:, 1:] + self.offset_y, pixels[:, :1] + self.offset_x, logits.shape[-1])
+        return pixels.float() + around.softmax(1) @ self.offsets
+
+
+def take(values: Tensor, rows: Tensor, columns: Tensor, width: int) -> Tensor:
+    """Values of a map [1, 1, H, W] at int64 rows and columns [K, N]; one flat gather, which every runtime has."""
+    return values.take(rows * width + columns)
 
 
 def sample_descriptors(descriptors: Tensor, keypoints: Tensor) -> Tensor:
@@ -95,8 +112,8 @@ def sample_descriptors(descriptors: Tensor, keypoints: Tensor) -> Tensor:
     left, top = x.long().clamp(max=width - 2), y.long().clamp(max=height - 2)
     u, v = (x - left)[:, None], (y - top)[:, None]
     first = top * width + left
-    upper = rows[first] * (1 - u) + rows[first + 1] * u
-    lower = rows[first + width] * (1 - u) + rows[first + width + 1] * u
+    upper = rows.index_select(0, first) * (1 - u) + rows.index_select(0, first + 1) * u
+    lower = rows.index_select(0, first + width) * (1 - u) + rows.index_select(0, first + width + 1) * u
     mixed = upper * (1 - v) + lower * v
     # Not F.normalize: it expands to a shape that the exporter writes down as constants, K among them.
     return mixed / mixed.square().sum(1, keepdim=True).sqrt().clamp(min=1e-6)
