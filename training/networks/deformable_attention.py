@@ -119,7 +119,8 @@ def cell_centres(values: Tensor) -> Tensor:
     height, width = values.shape[-2:]
     x = (torch.arange(width, device=values.device) + 0.5) / width
     y = (torch.arange(height, device=values.device) + 0.5) / height
-    return torch.stack([x.repeat(height), y.repeat_interleave(width)], -1)
+    across, down = x.expand(height, -1), y[:, None].expand(-1, width)
+    return torch.stack([across, down], -1).reshape(-1, 2)
 
 
 def sine_encoding(centres: Tensor, channels: int) -> Tensor:
