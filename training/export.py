@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from onnxscript import opset18
 from torch.export import Dim
 
+from kp_ros.detectors.exported import ExportedDetector
 from kp_ros.detectors.model_file import ModelFile, read_model
-from kp_ros.detectors.onnxruntime import OnnxRuntimeDetector
+from kp_ros.detectors.onnxruntime import OnnxRuntimeBackend
 from kp_ros.errors import UserError
 from training.configuration import commit
 from training.networks.detector_graph import DetectorGraph
@@ -54,7 +55,8 @@ def _divide(dividend: Any, divisor: Any, rounding_mode: str | None = None) -> An
 
 def _take(values: Any, index: Any) -> Any:
     """A gather from the flat map; the exporter's own makes an index of coordinates first."""
-    return opset18.Gather(opset18.Reshape(values, opset18.Constant(value_ints=[-1])), index, axis=0)
+    flat: Any = opset18.Constant(value_ints=[-1])
+    return opset18.Gather(opset18.Reshape(values, flat), index, axis=0)
 
 
 def export(
@@ -129,7 +131,7 @@ def to_onnx(graph: DetectorGraph) -> onnx.ModelProto:
 
 def compare(graph: DetectorGraph, model: ModelFile, images: list[Path]) -> Agreement:
     """Run torch and the exported model on the same images, and compare keypoints as sets."""
-    detector = OnnxRuntimeDetector(model)
+    detector = ExportedDetector(model, OnnxRuntimeBackend())
     shares, cosines = [], []
     for path in images:
         image = read_grey(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kp_ros.detectors.base import Detector, DetectorInfo, ModelError
+from kp_ros.detectors.exported import ExportedDetector
 from kp_ros.detectors.model_file import DEFAULT_MODEL, find_model, read_model
 from kp_ros.detectors.opencv import DETECTORS, OpenCvDetector
 
@@ -39,6 +40,6 @@ def load_detector(
         raise ModelError(f"max_keypoints is {max_keypoints}; choose at least 1")
     if isinstance(model, str) and model in DETECTORS:
         return OpenCvDetector(model, max_keypoints or 1024)
-    from kp_ros.detectors.onnxruntime import OnnxRuntimeDetector
+    from kp_ros.detectors.onnxruntime import OnnxRuntimeBackend
 
-    return OnnxRuntimeDetector(read_model(find_model(model)), max_keypoints, score_threshold, threads)
+    return ExportedDetector(read_model(find_model(model)), OnnxRuntimeBackend(threads), max_keypoints, score_threshold)

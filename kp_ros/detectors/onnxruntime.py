@@ -1,121 +1,86 @@
-"""Exported models on ONNX Runtime: runs on any machine."""
+"""ONNX Runtime: runs on any machine, and on NVIDIA's cards where its GPU build is installed."""
 
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
-import cv2
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from kp_ros.detectors.base import DetectorInfo, ModelError
-from kp_ros.detectors.model_file import MOST_KEYPOINTS, ModelFile
-from kp_ros.features import Features
-
-#: Image sizes that are kept ready at once: a camera that switches to and fro does not build each time.
-KEPT_SIZES = 2
+from kp_ros.detectors.base import ModelError
+from kp_ros.detectors.exported import Outputs
+from kp_ros.detectors.model_file import ModelFile
 
 
-class OnnxRuntimeDetector:
-    """A model on ONNX Runtime's CPU provider.
-
-    :param model: see :func:`kp_ros.detectors.model_file.read_model`.
-    :param max_keypoints: the most points a call returns; None takes the model's own budget.
-    :param score_threshold: points below it are left out; 0 to 1.
-    :param threads: of ONNX Runtime; None takes two, or one where there is one processor. Two threads keep a robot's
+@dataclass(frozen=True)
+class OnnxRuntimeBackend:
+    """:ivar threads: of the processor; None takes two, or one where there is one processor. Two threads keep a robot's
         other work alive and come close to the speed of all of them.
-    :raises ModelError: ONNX Runtime refuses the model, or the budget is out of range.
+    :ivar cuda: run on CUDA, not on the processor.
     """
 
-    def __init__(
-        self,
-        model: ModelFile,
-        max_keypoints: int | None = None,
-        score_threshold: float = 0.0,
-        threads: int | None = None,
-    ) -> None:
-        self.score_threshold = score_threshold
-        self._model = model
-        self._max_keypoints = model.max_keypoints if max_keypoints is None else max_keypoints
-        if not 1 <= self._max_keypoints <= MOST_KEYPOINTS:
-            raise ModelError(f"max_keypoints is {self._max_keypoints}; choose 1 to {MOST_KEYPOINTS}")
-        self._threads = threads if threads is not None else min(2, os.cpu_count() or 1)
-        self._sessions: OrderedDict[tuple[int, int], onnxruntime.InferenceSession] = OrderedDict()
-        # A model that this runtime cannot run is refused now, not at the first image.
-        self._session(256, 256)
+    threads: int | None = None
+    cuda: bool = False
 
     @property
-    def info(self) -> DetectorInfo:
-        """Which model this is; the precision is read from the graph's own tensors."""
-        return DetectorInfo(
-            name=self._model.name,
-            method=self._model.metadata["method"],
-            sha256=self._model.sha256,
-            descriptor_size=self._model.descriptor_size,
-            descriptor_dtype="float32",
-            descriptor_norm=self._model.metadata["descriptor_norm"],
-            max_keypoints=self._max_keypoints,
-            backend="onnxruntime-cpu",
-            precision=self._model.precision,
-        )
+    def name(self) -> str:
+        """See :class:`kp_ros.detectors.exported.Backend`."""
+        return "onnxruntime-cuda" if self.cuda else "onnxruntime-cpu"
 
-    def __call__(self, image: NDArray[np.uint8]) -> Features:
-        """Detect and describe, see :class:`kp_ros.detectors.base.Detector`."""
-        if image.ndim == 3:
-            image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
-        height, width = image.shape
-        padded = pad_to_stride(image, self._model.stride)
-        session = self._session(*padded.shape)
-        keypoints, scores, descriptors = session.run(None, {"image": padded[None, None]})
-        border = self._model.border
-        keep = scores > max(self.score_threshold, 1e-6)
-        if padded is not image:
-            limits = np.array([width - 1 - border, height - 1 - border], np.float32)
-            keep &= (keypoints <= limits).all(1)
-        if keep.all():
-            return Features(keypoints, scores, descriptors)
-        return Features(keypoints[keep], scores[keep], descriptors[keep])
+    @property
+    def patient(self) -> bool:
+        """A session is made in a fraction of a second."""
+        return False
+
+    @property
+    def missing(self) -> str:
+        """What is missing for this backend to run here, and what to do; empty when nothing is."""
+        if not self.cuda or "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            return ""
+        return "this ONNX Runtime has no CUDA; pip install onnxruntime-gpu in its place"
+
+    def build(self, model: ModelFile, height: int, width: int, max_keypoints: int) -> OnnxRuntimeProgram:
+        """See :class:`kp_ros.detectors.exported.Backend`."""
+        threads = self.threads if self.threads is not None else min(2, os.cpu_count() or 1)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Waiting threads leave the processor to the robot's other work.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        provider = "CUDAExecutionProvider" if self.cuda else "CPUExecutionProvider"
+        try:
+            content = model.specialise(height, width, max_keypoints)
+            session = onnxruntime.InferenceSession(content, options, providers=[provider])
+        except Exception as error:  # ONNX Runtime raises a class of its own for each cause
+            reason = str(error).splitlines()[0]
+            raise ModelError(
+                f"ONNX Runtime {onnxruntime.__version__} cannot run {model.path}: {reason}; "
+                "update onnxruntime or export again"
+            ) from error
+        if provider not in session.get_providers():
+            raise ModelError(
+                f"ONNX Runtime {onnxruntime.__version__} could not start {provider}; see its message above, "
+                "or choose backend 'onnxruntime'"
+            )
+        return OnnxRuntimeProgram(session, model.precision)
+
+
+class OnnxRuntimeProgram:
+    """See :class:`kp_ros.detectors.exported.Program`."""
+
+    def __init__(self, session: Any, precision: str) -> None:
+        self._session = session
+        self.precision = precision
+
+    def __call__(self, image: NDArray[np.uint8]) -> Outputs:
+        """Run the graph."""
+        keypoints, scores, descriptors = self._session.run(None, {"image": image[None, None]})
+        return keypoints, scores, descriptors
 
     def close(self) -> None:
-        """Free the sessions."""
-        self._sessions.clear()
-
-    def _session(self, height: int, width: int) -> onnxruntime.InferenceSession:
-        if (height, width) in self._sessions:
-            self._sessions.move_to_end((height, width))
-            return self._sessions[height, width]
-        content = self._model.specialise(height, width, self._max_keypoints)
-        session = create_session(content, self._threads, self._model.path)
-        self._sessions[height, width] = session
-        if len(self._sessions) > KEPT_SIZES:
-            self._sessions.popitem(last=False)
-        return session
-
-
-def create_session(content: bytes, threads: int, path: Path) -> onnxruntime.InferenceSession:
-    """A session on the CPU that does not spin: waiting threads leave the processor to the robot's other work."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises a class of its own for each cause
-        reason = str(error).splitlines()[0]
-        raise ModelError(
-            f"ONNX Runtime {onnxruntime.__version__} cannot run {path}: {reason}; update onnxruntime or export again"
-        ) from error
-
-
-def pad_to_stride(image: NDArray[np.uint8], stride: int) -> NDArray[np.uint8]:
-    """Repeat the last row and column until both sides are multiples of ``stride``; the image itself where they are."""
-    height, width = image.shape
-    below, right = -height % stride, -width % stride
-    if below == 0 and right == 0:
-        return image
-    padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    return np.asarray(padded, np.uint8)
+        """Free the session."""
+        self._session = None

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from kp_ros.detectors.model_file import METADATA, read_model
-from kp_ros.detectors.onnxruntime import OnnxRuntimeDetector
+from kp_ros.detectors.exported import ExportedDetector
+from kp_ros.detectors.onnxruntime import OnnxRuntimeBackend
 from training.export import ExportError, export
 from training.networks import detector_graph
 from training.networks.keypoint_network import KeypointNetwork
@@ -55,7 +56,7 @@ def test_the_exported_file_describes_itself_and_builds_anywhere(
     assert {node.domain for node in graph.graph.node} == {""}
     assert [entry.version for entry in graph.opset_import if entry.domain == ""] == [18]
     assert list(tmp_path.iterdir()) == [file]
-    detector = OnnxRuntimeDetector(model, max_keypoints=100)
+    detector = ExportedDetector(model, OnnxRuntimeBackend(), max_keypoints=100)
     for shape in [(97, 130), (480, 640), (33, 33)]:
         features = detector(np.random.default_rng(1).integers(0, 255, shape, np.uint8))
         assert 0 < len(features) <= 100

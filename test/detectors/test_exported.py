@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from kp_ros.detectors import load_detector
 from kp_ros.detectors.base import Detector
-from kp_ros.detectors.onnxruntime import KEPT_SIZES, OnnxRuntimeDetector, pad_to_stride
+from kp_ros.detectors.exported import KEPT_SIZES, ExportedDetector, pad_to_stride
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +73,10 @@ def test_the_threshold_leaves_the_strong_points() -> None:
 
 
 def test_few_sizes_are_kept_ready(detector: Detector) -> None:
-    assert isinstance(detector, OnnxRuntimeDetector)
+    assert isinstance(detector, ExportedDetector)
     for width in (64, 96, 128, 160):
         detector(blocks(64, width))
-    assert len(detector._sessions) == KEPT_SIZES
+    assert len(detector._ready) == KEPT_SIZES
 
 
 def test_padding_repeats_the_edge_and_spares_images_that_fit() -> None:
