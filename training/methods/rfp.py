@@ -46,6 +46,7 @@ class RfpConfig(MethodConfig):
     :ivar longest_gap: frames between a pair's, where they do not.
     """
 
+    method: str = "rfp"
     keypoints: int = 600
     keypoint_draws: int = 3
     match_draws: int = 3

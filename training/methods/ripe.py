@@ -5,7 +5,7 @@ Written from the paper's facts (../shared/methods.md); the released source was n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -67,6 +67,7 @@ class RipeConfig(MethodConfig):
     :ivar entropy_cell: side of the cells that the entropy is of, pixels; None: of the whole image.
     """
 
+    method: str = "ripe"
     negatives: float = 0.5
     longest_gap: int = 10
     acceptance_offset: float = 0.0
@@ -164,14 +165,24 @@ def sample_inside(logits: Tensor, valid: Tensor, cell: int, border: int) -> Samp
     :param border: pixels.
     """
     drawn = sample_cells(logits, cell, valid)
-    if border == 0:
-        return drawn
-    side = 2 * border + 1
-    outside = F.pad(~valid, [border] * 4, value=True)[:, None].float()
-    near = F.max_pool2d(F.max_pool2d(outside, (1, side), 1), (side, 1), 1)[:, 0] > 0
-    return Samples(
-        drawn.keypoints, drawn.log_probabilities, drawn.valid, drawn.accepted & ~values_at(near, drawn.keypoints)
-    )
+    return replace(drawn, accepted=drawn.accepted & (invalid_around(valid, drawn.keypoints, border) == 0))
+
+
+def invalid_around(valid: Tensor, keypoints: Tensor, radius: int) -> Tensor:
+    """How many of the pixels up to ``radius`` away (Chebyshev) are not valid or not in the image.
+
+    :param valid: bool [B, H, W].
+    :param keypoints: [B, N, 2], whole pixels.
+    :returns: int64 [B, N].
+    """
+    outside = F.pad(~valid, [radius] * 4, value=True)
+    # A summed-area table: four look-ups a point, however large the radius.
+    table = F.pad(outside.long().cumsum(1).cumsum(2), [1, 0, 1, 0])
+    side = 2 * radius + 1
+    right, down = keypoints.new_tensor([side, 0]), keypoints.new_tensor([0, side])
+    upper = values_at(table, keypoints + right) - values_at(table, keypoints)
+    lower = values_at(table, keypoints + right + down) - values_at(table, keypoints + down)
+    return lower - upper
 
 
 def accepted_log_probability(samples: list[Samples], enough: Tensor) -> Tensor:
@@ -181,7 +192,7 @@ def accepted_log_probability(samples: list[Samples], enough: Tensor) -> Tensor:
 
     :param enough: bool [B].
     """
-    counted = [Samples(s.keypoints, s.log_probabilities, s.valid, s.accepted & enough[:, None]) for s in samples]
+    counted = [replace(s, accepted=s.accepted & enough[:, None]) for s in samples]
     draws = sum(int(s.valid.sum()) for s in samples)
     return keypoint_reward(counted) * (draws / len(enough))
 

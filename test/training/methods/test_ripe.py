@@ -19,7 +19,7 @@ from training.data.bags.planning import ConversionOptions
 from training.data.rendered_worlds import RenderedSettings, RenderedWorlds
 from training.export import export
 from training.frame_batch import FrameBatch
-from training.methods.ripe import RIPE, Ripe, RipeConfig, accepted_log_probability, ramp, sample_inside
+from training.methods.ripe import RIPE, Ripe, RipeConfig, accepted_log_probability, invalid_around, ramp, sample_inside
 from training.methods.running import run_method
 from training.methods.training_data import DataSettings
 from training.networks.keypoint_network import KeypointNetwork
@@ -119,6 +119,15 @@ def test_points_near_the_edge_and_near_padding_are_drawn_and_take_no_part() -> N
     assert len(x) > 20
     assert x.min() >= 5 and y.min() >= 5 and y.max() <= 58 and x.max() <= 42
     assert int(drawn.valid.sum()) == 48 and bool((drawn.log_probabilities[drawn.valid] < 0).all())
+
+
+def test_what_is_around_a_point_is_counted() -> None:
+    valid = torch.ones(1, 6, 9, dtype=torch.bool)
+    valid[0, 2, 4] = False
+    points = torch.tensor([[[4.0, 2], [5, 3], [6, 3], [0, 5], [7, 1]]])
+    # A corner sees 5 pixels outside the image.
+    assert invalid_around(valid, points, 1).tolist() == [[1, 1, 0, 5, 0]]
+    assert invalid_around(valid, points, 0).tolist() == [[1, 0, 0, 0, 0]]
 
 
 def test_the_keypoint_cost_makes_points_rarer_but_not_in_skipped_pairs() -> None:
