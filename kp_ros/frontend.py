@@ -16,6 +16,24 @@ from kp_ros.tracking.base import Tracker
 
 
 @dataclass(frozen=True)
+class DetectedFrame:
+    """An image half way: its points are detected, its tracks are not yet known.
+
+    :ivar image: uint8 [H, W], grey.
+    :ivar stamp_ns: when it was taken, nanoseconds.
+    :ivar camera: of this image, where it is known.
+    :ivar features: the detector's points.
+    :ivar seconds: wall time of the detection.
+    """
+
+    image: NDArray[np.uint8]
+    stamp_ns: int
+    camera: Camera | None
+    features: Features
+    seconds: float
+
+
+@dataclass(frozen=True)
 class FrameResult:
     """What the frontend knows of one image.
 
@@ -55,13 +73,21 @@ class Frontend:
         :param stamp_ns: when it was taken, nanoseconds.
         :param camera: of this image, where it is known: the tracker's epipolar check then works on rays.
         """
+        return self.track(self.detect(image, stamp_ns, camera))
+
+    def detect(self, image: NDArray[np.uint8], stamp_ns: int, camera: Camera | None = None) -> DetectedFrame:
+        """Do the first half of :meth:`process`. It may run in another thread than the second half, one image ahead."""
+        started = time.perf_counter()
+        features = self.detector(image)
+        return DetectedFrame(image, stamp_ns, camera, features, time.perf_counter() - started)
+
+    def track(self, frame: DetectedFrame) -> FrameResult:
+        """Do the second half of :meth:`process`, image by image in their order."""
+        image, stamp_ns = frame.image, frame.stamp_ns
         if self._last is not None and (stamp_ns <= self._last[0] or image.shape != self._last[1]):
             self.tracker.reset()
         self._last = (stamp_ns, image.shape)
         started = time.perf_counter()
-        features = self.detector(image)
-        detected = time.perf_counter()
-        tracks = self.tracker.update(image, stamp_ns, features, camera)
-        tracked = time.perf_counter()
-        seconds = {"detect": detected - started, "track": tracked - detected}
-        return FrameResult(stamp_ns, features, tracks, seconds)
+        tracks = self.tracker.update(image, stamp_ns, frame.features, frame.camera)
+        seconds = {"detect": frame.seconds, "track": time.perf_counter() - started}
+        return FrameResult(stamp_ns, frame.features, tracks, seconds)

@@ -90,3 +90,9 @@ def test_after_a_reset_any_stamp_is_new(frontend: Frontend, tracker: Counting) -
     frontend.reset()
     frontend.process(IMAGE, 3, None)
     assert tracker.resets == 1
+
+
+def test_the_detection_may_run_ahead_of_the_tracking(frontend: Frontend, tracker: Counting) -> None:
+    frames = [frontend.detect(IMAGE, stamp, None) for stamp in (1, 2, 2)]
+    assert [frontend.track(frame).tracks.age[0] for frame in frames] == [1, 2, 1]
+    assert tracker.resets == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -32,11 +31,10 @@ from kp_ros.ros.camera_watch import CameraWatch
 from kp_ros.ros.diagnostics import NodeState, diagnose
 from kp_ros.ros.image_subscription import ImageSubscription
 from kp_ros.ros.parameters import Settings, declare, refusal
-from kp_ros.ros.pipeline import Arrival, Pipeline
+from kp_ros.ros.pipeline import Pipeline
 from kp_ros.ros.publishers import Publishers, model_message
 from kp_ros.ros.statistics import Statistics
 from kp_ros.ros.topics import InputTopics, input_topics
-from kp_ros.ros.worker import NewestItemWorker
 from kp_ros.tracking import HybridTracker, load_tracker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -67,7 +65,6 @@ class Active:
 
     statistics: Statistics
     pipeline: Pipeline
-    worker: NewestItemWorker[Arrival]
     camera_info: Any
     images: ImageSubscription
 
@@ -194,11 +191,6 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
             self.get_logger(),
         )
         pipeline.tail_length = self.settings.debug_tail
-        worker = NewestItemWorker(pipeline.process, statistics.dropped)
-
-        def on_image(message: Image | CompressedImage) -> None:
-            statistics.received()
-            worker.submit(Arrival(message, time.perf_counter()))
 
         def on_camera_info(message: CameraInfo) -> None:
             pipeline.camera_watch.info = message
@@ -206,7 +198,7 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
         kind = Image if self.settings.image_transport == "raw" else CompressedImage
         topics = configured.topics
         with ExitStack() as undo:
-            undo.callback(worker.stop)
+            undo.callback(pipeline.stop)
             camera_info = self.create_subscription(
                 CameraInfo,
                 topics.camera_info,
@@ -216,9 +208,9 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
             undo.callback(self.destroy_subscription, camera_info)
-            images = ImageSubscription(self, kind, topics.image, on_image, statistics.lost)
+            images = ImageSubscription(self, kind, topics.image, pipeline.submit, statistics.lost)
             undo.pop_all()
-        self._active = Active(statistics, pipeline, worker, camera_info, images)
+        self._active = Active(statistics, pipeline, camera_info, images)
         configured.publishers.model.publish(model_message(configured.frontend.detector.info))
         self.get_logger().info(f"images from {topics.image}, calibration from {topics.camera_info}")
 
@@ -228,7 +220,7 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
             return
         self.destroy_subscription(active.camera_info)
         active.images.destroy()
-        active.worker.stop()
+        active.pipeline.stop()
         if self._configured is not None:
             self._configured.frontend.reset()
 

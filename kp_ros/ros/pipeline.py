@@ -1,10 +1,11 @@
-"""One image message in, keypoints and tracks published: what the worker does with each image."""
+"""One image message in, keypoints and tracks published: what happens to an image beside the executor."""
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,32 +15,57 @@ from numpy.typing import NDArray
 
 from kp_ros.camera import Camera
 from kp_ros.drawing import TrackTails, draw_tracks
-from kp_ros.frontend import FrameResult, Frontend
+from kp_ros.frontend import DetectedFrame, FrameResult, Frontend
 from kp_ros.image_decoding import ImageError
 from kp_ros.point_cloud import pack_features, pack_keypoints, pack_tracks, without_descriptors
 from kp_ros.ros.camera_watch import CameraWatch
 from kp_ros.ros.messages import decode, stamp_of, to_image
 from kp_ros.ros.publishers import Publishers, wanted
 from kp_ros.ros.statistics import Statistics
+from kp_ros.ros.worker import EveryItemWorker, NewestItemWorker
 
 #: Seconds after the activation in which a missing CameraInfo is not yet worth a warning.
 CAMERA_INFO_PATIENCE = 1.0
 #: Seconds between two log lines of one kind.
 LOG_PERIOD = 5.0
+#: The executor rests so long after it has handed an image on, seconds.
+YIELD = 2e-4
 #: A stamp farther than this from now is of another clock, and its latency means nothing, seconds.
 SAME_CLOCK = 60.0
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """An image message and when it came, by :func:`time.perf_counter`."""
+    """An image message and when it came.
+
+    :ivar clock_ns: by the node's clock, nanoseconds.
+    :ivar time: by :func:`time.perf_counter`.
+    """
 
     message: Any
+    clock_ns: int
+    time: float
+
+
+@dataclass(frozen=True)
+class DetectedArrival:
+    """An image between the two threads.
+
+    :ivar seconds: that it waited, and that its decoding took.
+    :ivar time: of the end of its detection, by :func:`time.perf_counter`.
+    """
+
+    frame: DetectedFrame
+    frame_id: str
+    seconds: Mapping[str, float]
     time: float
 
 
 class Pipeline:
     """Decodes, runs the frontend, packs and publishes; counts and times; survives whatever an image holds.
+
+    Two threads share the work: while one follows the tracks into an image and publishes them, the other detects in the
+    next image already. An image that comes while that one is busy waits; a newer one displaces it.
 
     :param now_ns: the node's clock, nanoseconds: the one that stamps are compared with.
     :param logger: of the node.
@@ -66,11 +92,58 @@ class Pipeline:
         self._camera_problem = ""
         self.tail_length = 15
         self._tails: TrackTails | None = None
+        self._tracking = EveryItemWorker(self._track, "tracking")
+        self._detection = NewestItemWorker(self._detect, "detection", statistics.dropped)
 
-    def process(self, arrival: Arrival) -> None:
-        """Process one image. An image that cannot be processed is counted and logged."""
+    def submit(self, message: Any) -> None:
+        """Take in an image message; returns at once."""
+        self._statistics.received()
+        self._detection.submit(Arrival(message, self._now_ns(), time.perf_counter()))
+        # The detection's thread needs the interpreter at once; here nothing is to do but to wait for the next message,
+        # and the executor's preparations for that would hold the other thread up.
+        time.sleep(YIELD)
+
+    def stop(self) -> None:
+        """Finish the images at hand, forget the one that waits, end the threads."""
+        self._detection.stop()
+        self._tracking.stop()
+
+    def _detect(self, arrival: Arrival) -> None:
+        with self._surviving():
+            begun = time.perf_counter()
+            message = arrival.message
+            image = decode(message)
+            decoded = time.perf_counter()
+            height, width = image.shape
+            camera = self.camera_watch.camera_of_image(width, height)
+            self._say_camera_problem()
+            stamp_ns = stamp_of(message)
+            self._watch_stamp(stamp_ns)
+            frame = self._frontend.detect(image, stamp_ns, camera)
+            seconds = {"wait": begun - arrival.time, "decode": decoded - begun}
+            if abs(transport := (arrival.clock_ns - stamp_ns) * 1e-9) < SAME_CLOCK:
+                seconds = {"stamp_to_arrival": transport, **seconds}
+            detected = DetectedArrival(frame, message.header.frame_id, seconds, time.perf_counter())
+            self._tracking.hand_over(detected)
+
+    def _track(self, detected: DetectedArrival) -> None:
+        with self._surviving():
+            waited = detected.seconds["wait"] + time.perf_counter() - detected.time
+            frame = detected.frame
+            result = self._frontend.track(frame)
+            packing = self._publish(result, frame.camera, detected.frame_id)
+            seconds = {**detected.seconds, "wait": waited, **result.seconds, **packing}
+            latency = (self._now_ns() - frame.stamp_ns) * 1e-9
+            if abs(latency) < SAME_CLOCK:
+                seconds["stamp_to_publication"] = latency
+            self._statistics.published(result.features, result.tracks, seconds)
+            self._show(frame.image, result, detected.frame_id)
+
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        """Count and log an image that cannot be processed."""
         try:
-            self._process(arrival)
+            yield
         except ImageError as error:
             self._statistics.failed(str(error))
             self._logger.error(f"image left out: {error}", throttle_duration_sec=LOG_PERIOD)
@@ -79,25 +152,6 @@ class Pipeline:
                 return  # Ctrl-C between two stages: there is nowhere left to publish
             self._statistics.failed(f"{type(error).__name__}: {error}")
             self._logger.error(f"image left out: {traceback.format_exc()}", throttle_duration_sec=LOG_PERIOD)
-
-    def _process(self, arrival: Arrival) -> None:
-        message = arrival.message
-        begun = time.perf_counter()
-        image = decode(message)
-        decoded = time.perf_counter()
-        height, width = image.shape
-        camera = self.camera_watch.camera_of_image(width, height)
-        self._say_camera_problem()
-        stamp_ns = stamp_of(message)
-        self._watch_stamp(stamp_ns)
-        result = self._frontend.process(image, stamp_ns, camera)
-        packing = self._publish(result, camera, message.header.frame_id)
-        seconds = {"wait": begun - arrival.time, "decode": decoded - begun, **result.seconds, **packing}
-        latency = (self._now_ns() - stamp_ns) * 1e-9
-        if abs(latency) < SAME_CLOCK:
-            seconds["stamp_to_publication"] = latency
-        self._statistics.published(result.features, result.tracks, seconds)
-        self._show(image, result, message.header.frame_id)
 
     def _publish(self, result: FrameResult, camera: Camera | None, frame_id: str) -> dict[str, float]:
         """Publish the topics that someone hears; seconds for packing and publishing."""

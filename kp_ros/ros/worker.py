@@ -1,4 +1,4 @@
-"""Work beside the executor: the newest item wins."""
+"""Work beside the executor: threads with a place for one item each."""
 
 from __future__ import annotations
 
@@ -9,39 +9,27 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
-class NewestItemWorker(Generic[Item]):
-    """Runs a function in a thread of its own on the newest item only.
-
-    An item that comes while the function runs waits in a single place; one that comes after it takes that place, and
-    the one before is dropped. Nothing is ever queued, so the function always works on what is newest.
+class _Worker(Generic[Item]):
+    """Runs a function in a thread of its own, on one item after the other. One item waits in a single place.
 
     :param work: called with each item, never twice at the same time. It must not raise.
-    :param dropped: called for each item that is dropped, in the thread that submits.
+    :param name: of the thread.
     """
 
-    def __init__(self, work: Callable[[Item], None], dropped: Callable[[], None]) -> None:
+    def __init__(self, work: Callable[[Item], None], name: str) -> None:
         self._work = work
-        self._dropped = dropped
         self._condition = threading.Condition()
         self._waiting: list[Item] = []
+        self._working = False
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="newest_item_worker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
-
-    def submit(self, item: Item) -> None:
-        """Hand in an item; returns at once."""
-        with self._condition:
-            drops = bool(self._waiting)
-            self._waiting = [item]
-            self._condition.notify()
-        if drops:
-            self._dropped()
 
     def stop(self) -> None:
         """Finish the item at hand, forget the one that waits, end the thread."""
         with self._condition:
             self._stopping = True
-            self._condition.notify()
+            self._condition.notify_all()
         self._thread.join()
 
     def _run(self) -> None:
@@ -52,8 +40,45 @@ class NewestItemWorker(Generic[Item]):
     def _take(self) -> list[Item]:
         """Wait for an item; a list that holds it, or an empty one at the end."""
         with self._condition:
+            self._working = False
+            self._condition.notify_all()
             self._condition.wait_for(lambda: self._stopping or self._waiting)
             if self._stopping:
                 return []
             taken, self._waiting = self._waiting, []
+            self._working = True
             return taken
+
+
+class NewestItemWorker(_Worker[Item]):
+    """A worker on the newest item only.
+
+    An item that comes while the function runs waits; one that comes after it takes its place, and the one before is
+    dropped. Nothing is ever queued, so the function always works on what is newest.
+
+    :param dropped: called for each item that is dropped, in the thread that submits.
+    """
+
+    def __init__(self, work: Callable[[Item], None], name: str, dropped: Callable[[], None]) -> None:
+        self._dropped = dropped
+        super().__init__(work, name)
+
+    def submit(self, item: Item) -> None:
+        """Hand in an item; returns at once."""
+        with self._condition:
+            drops = bool(self._waiting)
+            self._waiting = [item]
+            self._condition.notify_all()
+        if drops:
+            self._dropped()
+
+
+class EveryItemWorker(_Worker[Item]):
+    """A worker on every item, in order: who hands one over waits until the worker is free for it."""
+
+    def hand_over(self, item: Item) -> None:
+        """Hand in an item; returns when the worker is free to take it up. Forgotten where the worker has stopped."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._stopping or not (self._working or self._waiting))
+            self._waiting = [item]
+            self._condition.notify_all()

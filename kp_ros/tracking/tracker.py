@@ -14,10 +14,10 @@ from kp_ros.features import Features, Float32, Tracks
 from kp_ros.tracking.association import Lookup, crowded, search, similarity, unique_claims
 from kp_ros.tracking.lucas_kanade import flow
 from kp_ros.tracking.options import TrackerOptions
-from kp_ros.tracking.prediction import CoarseFlow, FlowField, relocate
-from kp_ros.tracking.replenishment import choose, inside, texture
+from kp_ros.tracking.prediction import CoarseFlow, FlowField, relocate, thumbnail
+from kp_ros.tracking.replenishment import inside, open_places, texture, worthiest
 from kp_ros.tracking.templates import Sampler
-from kp_ros.tracking.verification import epipolar_distance
+from kp_ros.tracking.verification import RayMap, epipolar_distance
 
 Booleans = NDArray[np.bool_]
 _IDENTITY = np.eye(2, dtype=np.float32)
@@ -25,16 +25,26 @@ _IDENTITY = np.eye(2, dtype=np.float32)
 
 @dataclass(frozen=True)
 class _Frame:
-    """One image, and what the registration sees of it."""
+    """One image as the tracker sees it.
 
-    image: NDArray[np.uint8]
+    :ivar smooth: uint8 [H, W], what templates are taken from and registered in.
+    :ivar thumbnail: uint8 [h, w].
+    """
+
     smooth: NDArray[np.uint8]
+    thumbnail: NDArray[np.uint8]
     stamp_ns: int
 
     @staticmethod
     def of(image: NDArray[np.uint8], stamp_ns: int) -> _Frame:
-        own = image.copy()
-        return _Frame(own, cv2.GaussianBlur(own, (3, 3), 0) if own.size else own, stamp_ns)
+        smooth = np.asarray(cv2.GaussianBlur(image, (5, 5), 0) if image.size else image.copy(), np.uint8)
+        return _Frame(smooth, thumbnail(image), stamp_ns)
+
+
+def _near(points: Float32, expected: Float32, distance: float) -> Booleans:
+    """Which points lie within a distance, pixels, of where they were expected; bool [N]."""
+    offset = points - expected
+    return np.asarray(np.einsum("nc,nc->n", offset, offset) <= distance * distance)
 
 
 class HybridTracker:
@@ -45,7 +55,8 @@ class HybridTracker:
     1. Dense flow between thumbnails predicts every point.
     2. Its template is registered there, with an affine warp: what correlates is found, without drift.
     3. What the template missed is followed by Lucas-Kanade from the last frame and registered again. Where the point
-       has changed its looks too much for that, a template of the last frame takes over, if it correlates.
+       has changed its looks too much for that, it stays where Lucas-Kanade brought it if its surroundings are still
+       those of the last frame and the template is not beyond recognition, and gets a new template.
     4. What is lost still is searched among the detections by descriptor; if most is lost, the whole frame is.
     5. Points off the epipolar geometry of the two frames, or on top of an older one, end.
     6. Detections on tracks confirm them: the track takes over their score and descriptor.
@@ -59,6 +70,7 @@ class HybridTracker:
         self._templates = self._sampler.empty(options.max_tracks)
         self._warp = np.zeros((options.max_tracks, 2, 2), np.float32)
         self._coarse = CoarseFlow()
+        self._rays: RayMap | None = None
         self._next_id = 0
         self._tracks: Tracks | None = None
         self._last: _Frame | None = None
@@ -74,17 +86,19 @@ class HybridTracker:
         tracks, last = self._tracks, self._last
         if tracks is not None and last is not None:
             a, b = tracks.descriptors, features.descriptors
-            if image.shape != last.image.shape or a.shape[1] != b.shape[1] or a.dtype != b.dtype:
+            if image.shape != last.smooth.shape or a.shape[1] != b.shape[1] or a.dtype != b.dtype:
                 self.reset()
                 tracks, last = None, None
         frame = _Frame.of(image, stamp_ns)
-        flown = self._coarse.step(frame.image)
+        flown = self._coarse.step(frame.thumbnail, image.shape)
+        renewed = np.zeros(0, np.int64)
         if tracks is None or last is None:
             tracks = _none(features)
         elif len(tracks):
-            tracks = self._carry(tracks, flown.predict(tracks.keypoints), last, frame, features, camera)
+            predicted = flown.predict(tracks.keypoints)
+            tracks, renewed = self._carry(tracks, predicted, last, frame, features, camera)
             tracks, features = self._confirm(tracks, image.shape, features)
-        self._tracks = self._replenish(tracks, frame, features, flown)
+        self._tracks = self._replenish(tracks, frame, features, flown, renewed)
         self._last = frame
         return self._tracks[np.argsort(self._tracks.track_id)]
 
@@ -96,7 +110,7 @@ class HybridTracker:
         frame: _Frame,
         features: Features,
         camera: Camera | None,
-    ) -> Tracks:
+    ) -> tuple[Tracks, NDArray[np.int64]]:
         start, options = tracks.keypoints, self.options
         points, alive, renew = self._find(start, predicted, last, frame)
         if alive.mean() < 1 - options.relocation_share:
@@ -105,10 +119,10 @@ class HybridTracker:
                 predicted = relocated
                 points, alive, renew = self._find(start, predicted, last, frame)
         self._rescue(tracks, points, predicted, alive, frame, features)
-        alive &= inside(points, frame.image.shape, options.border_pixels)
+        alive &= inside(points, frame.smooth.shape, options.border_pixels)
         index = np.flatnonzero(alive)
         distance = epipolar_distance(
-            start[index], points[index], camera, options.epipolar_pixels, options.epipolar_sample
+            start[index], points[index], self._rays_of(camera), options.epipolar_pixels, options.epipolar_sample
         )
         if np.isinf(distance).all() and len(index) > options.chance_share * len(alive):
             # Most points held, yet no rigid scene explains them: no ground to prefer some of them.
@@ -116,9 +130,9 @@ class HybridTracker:
         alive[index] = distance <= options.epipolar_pixels
         index = np.flatnonzero(alive)
         alive[index] = ~crowded(points[index], tracks.track_id[index], options.duplicate_pixels)
-        index = np.flatnonzero(alive & renew)
-        self._templates[index] = self._sampler.take(frame.smooth, points[index])
-        self._warp[index] = _IDENTITY
+        # The limit may have been lowered: the youngest go.
+        index = np.flatnonzero(alive)
+        alive[index[np.argsort(tracks.track_id[index])[options.max_tracks :]]] = False
         seconds = max(frame.stamp_ns - last.stamp_ns, 1) * 1e-9
         moved = Tracks(
             tracks.track_id,
@@ -128,52 +142,42 @@ class HybridTracker:
             tracks.scores,
             tracks.descriptors,
         )
-        return moved[self._compact(alive)]
+        order = self._compact(alive)
+        return moved[order], np.flatnonzero(renew[order])
 
     def _find(
         self, start: Float32, predicted: Float32, last: _Frame, frame: _Frame
     ) -> tuple[Float32, Booleans, Booleans]:
         """Steps 2 and 3: positions float32 [N, 2], whether they hold, and whether the template must be taken anew."""
         options, count = self.options, len(start)
-        points, warp, found = self._register(slice(0, count), frame, predicted, options.template_shift)
+        points, warp, correlation = self._register(slice(0, count), frame, predicted)
+        found = (correlation >= options.template_correlation) & _near(points, predicted, options.template_shift)
+        area = np.abs(warp[:, 0, 0] * warp[:, 1, 1] - warp[:, 0, 1] * warp[:, 1, 0])
+        renew = found & ((area > options.template_zoom) | (area < 1 / options.template_zoom))
         missed = np.flatnonzero(~found)
-        followed, status = flow(last.image, frame.image, start[missed], predicted[missed], options.flow_window)
+        followed, status = flow(last.smooth, frame.smooth, start[missed], predicted[missed], options.flow_window)
         missed, followed = missed[status], followed[status]
-        again, again_warp, good = self._register(missed, frame, followed, options.flow_shift)
+        again, again_warp, correlation = self._register(missed, frame, followed)
+        good = (correlation >= options.template_correlation) & _near(again, followed, options.flow_shift)
         index = missed[good]
         points[index], warp[index], found[index] = again[good], again_warp[good], True
-        # A template that hangs over the image's edge would hold what is not there.
-        whole = inside(start[missed], frame.image.shape, self._sampler.reach)
-        changed, followed = missed[~good & whole], followed[~good & whole]
-        fresh = self._sampler.take(last.smooth, start[changed])
-        moved, moved_warp, correlation = self._sampler.register(
-            frame.smooth, fresh, followed, np.tile(_IDENTITY, (len(changed), 1, 1)), options.template_iterations
-        )
-        good = correlation >= options.flow_correlation
-        good &= np.linalg.norm(moved - followed, axis=1) <= options.template_shift
-        # The old template, carried along by the new one's warp, must still be recognised: else something has slid in
-        # front of the point and would take over its id.
-        _, _, old = self._sampler.register(
-            frame.smooth, self._templates[changed], moved, self._warp[changed] @ moved_warp, 1
-        )
-        good &= old >= options.renewal_correlation
-        index = changed[good]
-        self._templates[index] = fresh[good]
-        points[index], warp[index], found[index] = moved[good], moved_warp[good], True
         self._warp[:count][found] = warp[found]
-        area = np.abs(warp[:, 0, 0] * warp[:, 1, 1] - warp[:, 0, 1] * warp[:, 1, 0])
-        zoomed = (area > options.template_zoom) | (area < 1 / options.template_zoom)
-        return points, found, zoomed & inside(points, frame.image.shape, self._sampler.reach)
+        # The old template must still be recognised: else something has slid in front of the point and would take over
+        # its id.
+        changed = ~good & (correlation >= options.renewal_correlation)
+        missed, followed = missed[changed], followed[changed]
+        alike = self._sampler.alike(last.smooth, start[missed], frame.smooth, followed) >= options.flow_correlation
+        index = missed[alike]
+        points[index], found[index], renew[index] = followed[alike], True, True
+        # A template that hangs over the image's edge would hold what is not there.
+        whole = inside(points, frame.smooth.shape, self._sampler.reach)
+        found[index] &= whole[index]
+        return points, found, renew & whole
 
-    def _register(
-        self, index: Any, frame: _Frame, expected: Float32, shift: float
-    ) -> tuple[Float32, Float32, Booleans]:
-        options = self.options
-        points, warp, correlation = self._sampler.register(
-            frame.smooth, self._templates[index], expected, self._warp[index], options.template_iterations
+    def _register(self, index: Any, frame: _Frame, expected: Float32) -> tuple[Float32, Float32, Float32]:
+        return self._sampler.register(
+            frame.smooth, self._templates[index], expected, self._warp[index], self.options.template_iterations
         )
-        moved = np.linalg.norm(points - expected, axis=1)
-        return points, warp, (correlation >= options.template_correlation) & (moved <= shift)
 
     def _rescue(
         self,
@@ -186,7 +190,7 @@ class HybridTracker:
     ) -> None:
         """Step 4: look for lost tracks among the detections; mark those found as alive, in place."""
         options = self.options
-        lost = np.flatnonzero(~alive & inside(predicted, frame.image.shape, 0))
+        lost = np.flatnonzero(~alive & inside(predicted, frame.smooth.shape, 0))
         claim = search(
             predicted[lost],
             tracks.descriptors[lost],
@@ -197,7 +201,9 @@ class HybridTracker:
         )
         lost, claim = lost[claim >= 0], claim[claim >= 0]
         if len(lost):
-            again, warp, good = self._register(lost, frame, features.keypoints[claim], options.template_shift)
+            detected = features.keypoints[claim]
+            again, warp, correlation = self._register(lost, frame, detected)
+            good = (correlation >= options.template_correlation) & _near(again, detected, options.template_shift)
             index = lost[good]
             points[index], self._warp[index], alive[index] = again[good], warp[good], True
 
@@ -211,12 +217,20 @@ class HybridTracker:
         order[holes] = movers
         return order
 
+    def _make_room(self, rows: int) -> None:
+        """Add rows where the limit has been raised since the last frame."""
+        room = len(self._warp)
+        if rows > room:
+            templates, warp = self._sampler.empty(rows), np.zeros((rows, 2, 2), np.float32)
+            templates[:room], warp[:room] = self._templates, self._warp
+            self._templates, self._warp = templates, warp
+
     def _confirm(self, tracks: Tracks, shape: tuple[int, ...], features: Features) -> tuple[Tracks, Features]:
         options = self.options
         claim, distance = Lookup(features.keypoints, shape, options.confirm_pixels).nearest(tracks.keypoints)
-        near = np.flatnonzero(claim >= 0)
-        alike = similarity(tracks.descriptors[near], features.descriptors[claim[near]])
-        claim[near[alike < options.confirm_similarity]] = -1
+        close = np.flatnonzero(claim >= 0)
+        alike = similarity(tracks.descriptors[close], features.descriptors[claim[close]])
+        claim[close[alike < options.confirm_similarity]] = -1
         claim = unique_claims(claim, distance)
         index = np.flatnonzero(claim >= 0)
         scores, descriptors = tracks.scores.copy(), tracks.descriptors.copy()
@@ -226,29 +240,36 @@ class HybridTracker:
         free[claim[index]] = False
         return confirmed, features[free]
 
-    def _replenish(self, tracks: Tracks, frame: _Frame, features: Features, flown: FlowField) -> Tracks:
+    def _rays_of(self, camera: Camera | None) -> RayMap | None:
+        if camera is None or self._rays is None or camera is not self._rays.camera:
+            self._rays = None if camera is None else RayMap(camera)
+        return self._rays
+
+    def _replenish(
+        self, tracks: Tracks, frame: _Frame, features: Features, flown: FlowField, renewed: NDArray[np.int64]
+    ) -> Tracks:
         options, count = self.options, len(tracks)
-        strength = texture(frame.smooth, features.keypoints)
-        life = flown.frames_inside(features.keypoints, frame.image.shape)
-        chosen = choose(
-            features.keypoints,
-            (life >= options.life_least) & (strength >= options.texture),
-            strength * np.minimum(life, options.life_enough),
-            tracks.keypoints,
-            frame.image.shape,
-            options.max_tracks - count,
-            options.spacing_pixels,
-            self._sampler.reach,
+        shape = frame.smooth.shape
+        free = np.flatnonzero(
+            open_places(features.keypoints, tracks.keypoints, shape, options.spacing_pixels, self._sampler.reach)
         )
-        new, total = features[chosen], count + len(chosen)
-        self._templates[count:total] = self._sampler.take(frame.smooth, new.keypoints)
-        self._warp[count:total] = _IDENTITY
+        features = features[free]
+        life = flown.frames_inside(features.keypoints, shape)
+        strength = texture(frame.thumbnail, shape, features.keypoints)
+        worth = strength * np.minimum(life, options.life_enough)
+        worth[(life < options.life_least) | (strength < options.texture)] = 0
+        new = features[worthiest(worth, options.max_tracks - count)]
+        rows = np.concatenate([renewed, np.arange(count, count + len(new))])
+        keypoints = np.concatenate([tracks.keypoints, new.keypoints]).astype(np.float32)
+        self._make_room(options.max_tracks)
+        self._templates[rows] = self._sampler.take(frame.smooth, keypoints[rows])
+        self._warp[rows] = _IDENTITY
         ids = np.arange(self._next_id, self._next_id + len(new), dtype=np.uint32)
         self._next_id += len(new)
         return Tracks(
             np.concatenate([tracks.track_id, ids]),
             np.concatenate([tracks.age, np.ones(len(new), np.uint32)]),
-            np.concatenate([tracks.keypoints, new.keypoints]).astype(np.float32),
+            keypoints,
             np.concatenate([tracks.velocity, np.zeros((len(new), 2), np.float32)]),
             np.concatenate([tracks.scores, new.scores]),
             np.concatenate([tracks.descriptors, new.descriptors]),

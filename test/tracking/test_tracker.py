@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from kp_ros.camera import Camera
 from kp_ros.features import Features, Tracks
-from kp_ros.tracking import load_tracker
+from kp_ros.tracking import HybridTracker, load_tracker
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 Scene = Any  # the class of that name in conftest.py
@@ -250,6 +251,20 @@ def test_no_more_tracks_than_asked_for(scene: Scene, detect: Detect) -> None:
     tracker = load_tracker(max_tracks=50)
     for k in range(5):
         assert len(tracker.update(scene.image(k), (k + 1) * STEP_NS, detect(scene.image(k)), None)) == 50
+
+
+def test_the_limit_may_change_while_points_are_followed(scene: Scene, detect: Detect) -> None:
+    tracker = load_tracker(max_tracks=50)
+    assert isinstance(tracker, HybridTracker)
+    runs = []
+    for k, limit in enumerate([50, 50, 200, 200, 80]):
+        tracker.options = replace(tracker.options, max_tracks=limit)
+        runs.append(tracker.update(scene.image(k), (k + 1) * STEP_NS, detect(scene.image(k)), None))
+    assert [len(tracks) for tracks in runs] == [50, 50, 200, 200, 80]
+    # What was followed before goes on; the youngest make room.
+    assert np.isin(runs[1].track_id, runs[2].track_id).mean() > 0.9
+    assert runs[4].track_id.max() < np.sort(runs[3].track_id)[110]
+    assert np.median(errors(scene, runs, 3, 4)) < 0.12
 
 
 def test_options_out_of_range_are_refused() -> None:
