@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 
 from kp_ros.features import Float32
 
-#: The 2 x 2 cells that a search may touch, row by row.
-_AROUND = np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
-
 
 def similarity(first: NDArray[Any], second: NDArray[Any]) -> Float32:
     """How alike pairs of descriptors are.
@@ -54,15 +51,15 @@ class Lookup:
         :param shape: of the image, (H, W).
         :param radius: of the search, pixels.
         """
-        self._points = points
         self._radius = radius
         self._cell = max(2 * radius, 1.0)
         rows, columns = (int(side / self._cell) + 3 for side in shape[:2])
         self._columns = columns
-        self._label = np.full(rows * columns, -1, np.int32)
         self._limit = np.array([columns - 2, rows - 2], np.int32)
-        order = np.arange(len(points), dtype=np.int32)[::-1]
-        self._label[self._index(points[order], 0.0)] = order
+        # An empty cell holds -1, which is the place far away from everything at the end of the points.
+        self._x, self._y = np.append(points, [[np.inf, np.inf]], axis=0).T.astype(np.float32)
+        self._label = np.full(rows * columns, -1, np.int32)
+        self._label[self._index(points, 0.0)[::-1]] = np.arange(len(points), dtype=np.int32)[::-1]
 
     def _index(self, points: Float32, shift: float) -> NDArray[np.int32]:
         """The cell of each point, moved up and left by so many cells; one ring of cells lies outside the image."""
@@ -75,16 +72,13 @@ class Lookup:
         :param queries: float32 [N, 2], pixels.
         :returns: int64 [N], -1 where there is none within the radius, and float32 [N], distance in pixels.
         """
-        if len(self._points) == 0 or len(queries) == 0:
-            return np.full(len(queries), -1, np.int64), np.full(len(queries), np.inf, np.float32)
         first = self._index(queries, 0.5)
-        label = self._label[first[:, None] + (_AROUND @ (self._columns, 1)).astype(np.int32)]
-        offset = self._points[label] - queries[:, None]
-        squared = np.einsum("nkc,nkc->nk", offset, offset)
-        squared[(label < 0) | (squared > self._radius**2)] = np.inf
-        rows, best = np.arange(len(queries)), squared.argmin(1)
-        shortest = squared[rows, best]
-        return np.where(np.isfinite(shortest), label[rows, best], -1).astype(np.int64), np.sqrt(shortest)
+        around = np.array([0, 1, self._columns, self._columns + 1], np.int32)[:, None]
+        label = self._label[first + around]
+        squared = np.square(self._x[label] - queries[:, 0]) + np.square(self._y[label] - queries[:, 1])
+        best, rows = squared.argmin(0), np.arange(len(queries))
+        shortest = np.sqrt(squared[best, rows])
+        return np.where(shortest <= self._radius, label[best, rows], -1).astype(np.int64), shortest
 
 
 def unique_claims(claim: NDArray[np.int64], cost: Float32) -> NDArray[np.int64]:
@@ -94,11 +88,14 @@ def unique_claims(claim: NDArray[np.int64], cost: Float32) -> NDArray[np.int64]:
     :param cost: float32 [N], lower is better; the lower index wins a tie.
     :returns: int64 [N], the claims with the losers' set to -1.
     """
-    order = np.lexsort((np.arange(len(claim)), cost))
-    _, first = np.unique(claim[order], return_index=True)
+    claiming = np.flatnonzero(claim >= 0)
+    # The last to write into a place keeps it: the cheapest, and of those the lowest index.
+    order = claiming[np.argsort(cost[claiming], kind="stable")[::-1]]
+    owner = np.empty(claim.max(initial=0) + 1, np.int64)
+    owner[claim[order]] = order
     kept = np.full_like(claim, -1)
-    winners = order[first]
-    kept[winners] = claim[winners]
+    winners = owner[claim[claiming]] == claiming
+    kept[claiming[winners]] = claim[claiming[winners]]
     return kept
 
 
@@ -140,9 +137,10 @@ def crowded(points: Float32, ids: NDArray[np.uint32], radius: float) -> NDArray[
     :param radius: pixels.
     :returns: bool [N].
     """
-    cells = (points / max(radius, 1e-3)).astype(np.int64)
-    order = np.argsort(ids)
-    _, oldest = np.unique(((cells[:, 1] << 32) + cells[:, 0])[order], return_index=True)
-    yielding = np.ones(len(points), bool)
-    yielding[order[oldest]] = False
-    return yielding
+    cells = np.maximum(points / max(radius, 1e-3), 0).astype(np.int64)
+    cells = cells[:, 1] * (cells[:, 0].max(initial=0) + 1) + cells[:, 0]
+    order = np.argsort(ids)[::-1]
+    # The last to write into a cell keeps it: the oldest.
+    oldest = np.empty(cells.max(initial=0) + 1, np.int64)
+    oldest[cells[order]] = order
+    return np.asarray(oldest[cells] != np.arange(len(points)))

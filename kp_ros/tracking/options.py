@@ -10,15 +10,15 @@ class TrackerOptions:
     """Options of :class:`kp_ros.tracking.tracker.HybridTracker`. One set of defaults serves all cameras tried.
 
     :ivar max_tracks: how many points are followed at most.
-    :ivar template_points: side of a template, samples, odd.
-    :ivar template_spacing: distance between two samples of a template, pixels.
+    :ivar template_points: side of a template, squares of a chessboard, odd; its black squares are its samples.
+    :ivar template_spacing: side of such a square, pixels.
     :ivar template_iterations: Gauss-Newton steps that register a template in a frame.
     :ivar template_correlation: correlation above which a registration confirms the point, 0 to 1.
     :ivar template_shift: farthest that a registration may end from where coarse flow predicted the point, pixels.
     :ivar template_zoom: change of area, as a factor, after which a template is taken anew.
     :ivar flow_window: side of the Lucas-Kanade window that follows what the templates lost, pixels.
     :ivar flow_shift: farthest that a registration may end from where Lucas-Kanade brought the point, pixels.
-    :ivar flow_correlation: correlation with the last frame above which a new template may be taken there, 0 to 1.
+    :ivar flow_correlation: correlation with the last frame above which a new template may be taken, 0 to 1.
     :ivar renewal_correlation: correlation with its last template that a point must keep for that, 0 to 1.
     :ivar epipolar_pixels: largest distance of a point from the epipolar geometry of two frames, pixels.
     :ivar epipolar_sample: how many points the epipolar geometry is fitted to; all are checked.
@@ -56,7 +56,7 @@ class TrackerOptions:
     rescue_similarity: float = 0.85
     relocation_share: float = 0.6
     chance_share: float = 0.4
-    texture: float = 0.35
+    texture: float = 0.2
     life_least: float = 3.0
     life_enough: float = 20.0
     spacing_pixels: float = 5.0

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from kp_ros.features import Float32
 
-#: Side of the window that texture is judged in, pixels of the image at half resolution.
-_WINDOW = 7
+#: Side of the window that texture is judged in, pixels of the thumbnail.
+_WINDOW = 4
 
 
 def inside(points: Float32, shape: tuple[int, ...], border: float) -> NDArray[np.bool_]:
@@ -24,24 +24,26 @@ def inside(points: Float32, shape: tuple[int, ...], border: float) -> NDArray[np
     return np.asarray(((points >= border) & (points <= limit)).all(1))
 
 
-def texture(image: NDArray[np.uint8], points: Float32) -> Float32:
+def texture(thumbnail: NDArray[np.uint8], shape: tuple[int, ...], points: Float32) -> Float32:
     """How well points can be located: the gradient in the direction in which it is weakest.
 
     It is the root of the smaller eigenvalue of the structure tensor (Shi and Tomasi, "Good Features to Track", CVPR
-    1994), in units that do not depend on the window: where it falls to the noise of the image, a point slides.
+    1994), in units that do not depend on the window: where it falls to the noise of the image, a point slides. A
+    thumbnail, in which the noise is averaged out, tells.
 
-    :param image: uint8 [H, W].
-    :param points: float32 [N, 2], pixels.
-    :returns: float32 [N], root mean square over the window, grey levels a pixel.
+    :param thumbnail: uint8 [h, w].
+    :param shape: of the image, (H, W).
+    :param points: float32 [N, 2], pixels of the image.
+    :returns: float32 [N], root mean square over the window, grey levels a pixel of the image.
     """
-    if len(points) == 0 or min(image.shape) < 2 * _WINDOW:
+    if len(points) == 0 or min(thumbnail.shape) < _WINDOW:
         return np.zeros(len(points), np.float32)
-    half = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    shrink = np.array([shape[1] / thumbnail.shape[1], shape[0] / thumbnail.shape[0]], np.float32)
+    weakest = cv2.cornerMinEigenVal(thumbnail, _WINDOW, ksize=3)
+    places = ((points + 0.5) / shrink - 0.5).astype(np.float32)
+    found = cv2.remap(weakest, places[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
     # OpenCV scales its 3 x 3 Sobel sums so that a unit slope gives 2 / 255, averaged over the window.
-    weakest = np.sqrt(np.maximum(cv2.cornerMinEigenVal(half, _WINDOW, ksize=3), 0)) * (255 / 2)
-    places = ((points + 0.5) / 2 - 0.5).astype(np.float32)
-    found = cv2.remap(weakest, places[:, None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(found[:, 0] / 2)
+    return np.asarray(np.sqrt(np.maximum(found, 0)) * (255 / 2) / shrink.max())
 
 
 def _taken(tracked: Float32, points: Float32, shape: tuple[int, ...], spacing: float) -> NDArray[np.bool_]:
@@ -60,31 +62,30 @@ def _taken(tracked: Float32, points: Float32, shape: tuple[int, ...], spacing: f
     return np.asarray(near[cells(points)] > 0)
 
 
-def choose(
-    candidates: Float32,
-    fit: NDArray[np.bool_],
-    worth: Float32,
-    tracked: Float32,
-    shape: tuple[int, ...],
-    count: int,
-    spacing: float,
-    border: float,
-) -> NDArray[np.int64]:
-    """Choose detections that become tracks: away from tracks and edges, the worthiest first.
+def open_places(
+    candidates: Float32, tracked: Float32, shape: tuple[int, ...], spacing: float, border: float
+) -> NDArray[np.bool_]:
+    """Which places are far enough from all tracks and from the image's edge.
 
     :param candidates: float32 [M, 2], pixels.
-    :param fit: bool [M], which of them may be chosen at all.
-    :param worth: float32 [M], higher is better; the earlier candidate wins a tie.
     :param tracked: float32 [N, 2], points that are followed already, pixels.
     :param shape: of the image, (H, W).
-    :param count: how many are wanted at most.
     :param spacing: least distance to a tracked point, pixels.
     :param border: least distance to the image's edge, pixels.
-    :returns: int64 [at most count], indices into ``candidates``, ascending.
+    :returns: bool [M].
     """
-    free = inside(candidates, shape, border) & fit
+    free = inside(candidates, shape, border)
     if len(tracked):
         free &= ~_taken(tracked, candidates, shape, spacing)
-    index = np.flatnonzero(free)
-    best = np.argsort(-worth[index], kind="stable")[: max(count, 0)]
-    return np.sort(index[best])
+    return free
+
+
+def worthiest(worth: Float32, count: int) -> NDArray[np.int64]:
+    """Choose the candidates that are worth most; what is worth nothing is not chosen.
+
+    :param worth: float32 [M], 0 or more; the earlier candidate wins a tie.
+    :param count: how many are wanted at most.
+    :returns: int64 [at most count], indices, ascending.
+    """
+    best = np.argsort(-worth, kind="stable")[: max(count, 0)]
+    return np.sort(best[worth[best] > 0])

@@ -97,6 +97,9 @@ class HybridTracker:
         elif len(tracks):
             predicted = flown.predict(tracks.keypoints)
             tracks, renewed = self._carry(tracks, predicted, last, frame, features, camera)
+            if len(tracks) < (1 - self.options.relocation_share) * len(predicted):
+                # What most tracks did not follow is no flow: the view was cut.
+                flown = FlowField(None, flown.scale)
             tracks, features = self._confirm(tracks, image.shape, features)
         self._tracks = self._replenish(tracks, frame, features, flown, renewed)
         self._last = frame

@@ -25,32 +25,52 @@ def _usac(threshold: float) -> Any:
     params.sampler = cv2.SAMPLING_UNIFORM
     params.score = cv2.SCORE_METHOD_MSAC
     params.loMethod = cv2.LOCAL_OPTIM_INNER_LO
-    params.loIterations = 5
+    params.loIterations = 3
     params.loSampleSize = 14
     params.final_polisher = cv2.LSQ_POLISHER
     params.final_polisher_iterations = 3
     return params
 
 
-def sampson(
-    matrix: NDArray[np.float64], first: NDArray[np.float64], second: NDArray[np.float64]
-) -> NDArray[np.float64]:
+class RayMap:
+    """Looks rays up on a grid over the image: a lens with distortion costs no more than one without.
+
+    Between two nodes of the grid, eight pixels apart, rays are interpolated. That is off by a hundredth of a pixel
+    at most with the lenses that a :class:`Camera` describes, and undistorting each point takes ten times as long.
+    """
+
+    _SPACING = 8
+
+    def __init__(self, camera: Camera) -> None:
+        self.camera = camera
+        x = np.arange(0, camera.width + self._SPACING, self._SPACING, dtype=np.float32)
+        y = np.arange(0, camera.height + self._SPACING, self._SPACING, dtype=np.float32)
+        nodes = np.stack(np.meshgrid(x, y), axis=-1)
+        self._grid = camera.rays(nodes.reshape(-1, 2))[:, :2].reshape(nodes.shape)
+
+    def __call__(self, points: Float32) -> Float32:
+        """Pixels float32 [N, 2] to the unit plane, float32 [N, 2]; NaN where the lens model has no inverse."""
+        places = points[None] / np.float32(self._SPACING)
+        return np.asarray(cv2.remap(self._grid, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0])
+
+
+def sampson(matrix: NDArray[np.float64], first: Float32, second: Float32) -> Float32:
     """First-order distance of correspondences to an epipolar geometry (Hartley and Zisserman, 2nd ed., eq. 11.9).
 
     :param matrix: float64 [3, 3], second^T matrix first = 0.
-    :param first: float64 [N, 2].
-    :param second: float64 [N, 2].
-    :returns: float64 [N], in the unit of the points.
+    :param first: float32 [N, 2].
+    :param second: float32 [N, 2].
+    :returns: float32 [N], in the unit of the points.
     """
-    a = np.column_stack([first, np.ones(len(first))])
-    b = np.column_stack([second, np.ones(len(second))])
-    line, back = a @ matrix.T, b @ matrix
-    algebraic = np.einsum("ij,ij->i", b, line)
-    gradient = line[:, 0] ** 2 + line[:, 1] ** 2 + back[:, 0] ** 2 + back[:, 1] ** 2
-    return np.asarray(np.abs(algebraic) / np.sqrt(np.maximum(gradient, 1e-18)))
+    matrix = matrix.astype(np.float32)
+    line = first @ matrix[:, :2].T + matrix[:, 2]
+    back = second @ matrix[:2, :2] + matrix[2, :2]
+    algebraic = np.einsum("nc,nc->n", second, line[:, :2]) + line[:, 2]
+    gradient = np.einsum("nc,nc->n", line[:, :2], line[:, :2]) + np.einsum("nc,nc->n", back, back)
+    return np.asarray(np.abs(algebraic) / np.sqrt(np.maximum(gradient, 1e-12)))
 
 
-def epipolar_distance(first: Float32, second: Float32, camera: Camera | None, threshold: float, fit_on: int) -> Float32:
+def epipolar_distance(first: Float32, second: Float32, rays: RayMap | None, threshold: float, fit_on: int) -> Float32:
     """How far each correspondence is from the epipolar geometry of the two frames.
 
     With a camera this is an essential matrix on undistorted rays, otherwise a fundamental matrix on pixels. Both come
@@ -58,7 +78,7 @@ def epipolar_distance(first: Float32, second: Float32, camera: Camera | None, th
 
     :param first: float32 [N, 2], pixels of the first frame.
     :param second: float32 [N, 2], pixels of the second.
-    :param camera: intrinsics, where they are known.
+    :param rays: of the camera, where it is known.
     :param threshold: inlier distance, pixels.
     :param fit_on: the geometry is fitted to at most this many of the points.
     :returns: float32 [N], pixels; 0 for all where the points are too few or too degenerate to tell, infinity for all
@@ -67,30 +87,29 @@ def epipolar_distance(first: Float32, second: Float32, camera: Camera | None, th
     unknown = np.zeros(len(first), np.float32)
     if len(first) < _FEWEST:
         return unknown
-    if camera is None:
-        unit, a, b = 1.0, first.astype(np.float64), second.astype(np.float64)
+    if rays is None:
+        unit, a, b = 1.0, first, second
     else:
-        unit = float(camera.matrix[0, 0] + camera.matrix[1, 1]) / 2
-        a, b = camera.rays(first)[:, :2].astype(np.float64), camera.rays(second)[:, :2].astype(np.float64)
-    finite = np.isfinite(np.hstack([a, b])).all(axis=1)
+        unit, a, b = float(rays.camera.matrix[0, 0] + rays.camera.matrix[1, 1]) / 2, rays(first), rays(second)
+    finite = np.isfinite(a + b).all(1)
     chosen = np.flatnonzero(finite)
     if len(chosen) < _FEWEST:
         return unknown
     chosen = chosen[:: max(1, len(chosen) // fit_on)][:fit_on]
+    sample, image = a[chosen].astype(np.float64), b[chosen].astype(np.float64)
     params = _usac(threshold / unit)
     try:
-        if camera is None:
-            matrix, _ = cv2.findFundamentalMat(a[chosen], b[chosen], params)
+        if rays is None:
+            matrix, _ = cv2.findFundamentalMat(sample, image, params)
         else:
             eye = np.eye(3)
-            matrix, _ = cv2.findEssentialMat(a[chosen], b[chosen], eye, eye, np.zeros(5), np.zeros(5), params)
+            matrix, _ = cv2.findEssentialMat(sample, image, eye, eye, np.zeros(5), np.zeros(5), params)
     except cv2.error:
         # Degenerate point sets (all on a line, all at one place) have no epipolar geometry.
         return unknown
     if matrix is None or matrix.shape != (3, 3) or not np.isfinite(matrix).all():
         return unknown
-    distance = sampson(matrix, np.nan_to_num(a), np.nan_to_num(b)) * unit
-    distance[~finite] = 0
+    distance = np.where(finite, sampson(matrix, a, b) * np.float32(unit), np.float32(0))
     if np.median(distance) > threshold:
         return np.full(len(first), np.inf, np.float32)
-    return distance.astype(np.float32)
+    return np.asarray(distance, np.float32)
