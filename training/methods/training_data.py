@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import kp_ros.simulation
@@ -26,6 +26,7 @@ class DataSettings:
         of a bag), or of photographs for methods that need images alone.
     :ivar split: the first share of each sequence trains; the rest is left for evaluation. What is made from
         photographs and rendered worlds trains whole.
+    :ivar rest: take that rest instead: to measure a method by what it did not train on.
     :ivar worlds: how many rendered worlds.
     :ivar world: what the worlds have in common.
     :ivar photographs: folders of photographs, each of which becomes a flat scene with depth and poses.
@@ -37,6 +38,7 @@ class DataSettings:
 
     sequences: list[Path] = field(default_factory=list)
     split: float = 0.8
+    rest: bool = False
     worlds: int = 0
     world: RenderedSettings = field(default_factory=RenderedSettings)
     photographs: list[Path] = field(default_factory=list)
@@ -44,6 +46,11 @@ class DataSettings:
     seed: int = 0
     memory: float = 2000.0
     store: Path | None = None
+
+
+def held_out(settings: DataSettings) -> DataSettings:
+    """What a run of these settings did not train on: the rest of its sequences, and as many worlds of another seed."""
+    return replace(settings, rest=True, photographs=[], seed=settings.seed + 1000)
 
 
 def open_training_data(settings: DataSettings) -> list[Sequence]:
@@ -60,7 +67,8 @@ def open_training_data(settings: DataSettings) -> list[Sequence]:
 def _recorded(settings: DataSettings) -> list[Sequence]:
     memory = Memory(settings.memory)
     opened = [sequence for path in settings.sequences for sequence in open_sequences(path)]
-    parts = [sequence.split(settings.split)[0] if sequence.ordered else sequence for sequence in opened]
+    part = 1 if settings.rest else 0
+    parts = [sequence.split(settings.split)[part] if sequence.ordered else sequence for sequence in opened]
     return [remembered(sequence.with_poses(), memory) for sequence in parts]
 
 

@@ -1,0 +1,80 @@
+"""Table C: DaD's light and dark detectors, which emerge from random weights, and what is distilled from them.
+
+    python -m benchmarks.methods.table_c --steps 3000 --seeds 4 --output runs/table_c
+
+Trains a detector from random weights with each seed, tells by the contrast at its keypoints what it finds, takes the
+lightest and the darkest as teachers, and distils both by their maximum, mean and product. Repeatability is that of the
+best 128, 256, 512 and 1024 keypoints, on frames that trained none. --start adds a row: the pre-trained detector.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.methods.runner import (
+    Variant,
+    arguments_of,
+    data_overrides,
+    repeatability_by_budget,
+    table,
+    train_all,
+    unseen_sequences,
+    write,
+)
+from training.data.photographs import list_photographs
+from training.data.sequence import read_image
+from training.methods.contrast import Contrast, grey_of, keypoints_of, measure_contrast
+
+BUDGETS = (128, 256, 512, 1024)
+GAPS = (1, 5)
+RULES = ("MAXIMUM", "MEAN", "PRODUCT")
+#: Photographs that contrast is measured on.
+PHOTOGRAPHS = 40
+
+
+def main() -> None:
+    """Train, classify, distil, judge, write benchmarks/results/methods_c.json."""
+    arguments = arguments_of(__doc__, seeds=4)
+    scratch = ("start=null", "trained=EVERYTHING", *data_overrides(arguments.data))
+    detectors = train_all([Variant("dad", "dad")], range(arguments.seeds), arguments, scratch)
+    photographs = list_photographs([arguments.data / "photos"])
+    chosen = [photographs[int(k)] for k in np.linspace(0, len(photographs) - 1, PHOTOGRAPHS)]
+    contrasts = {run.name: _contrast(run.checkpoint, chosen) for run in detectors}
+    lightest, darkest = (choose(detectors, key=lambda run: contrasts[run.name].light) for choose in (max, min))
+    teachers = f"teachers=[{lightest.checkpoint},{darkest.checkpoint}]"
+    students = [Variant(f"distilled_{rule.lower()}", "distillation", (f"rule={rule}", teachers)) for rule in RULES]
+    distilled = train_all(students, [0], arguments, scratch)
+    rows_of = {run.name: run.checkpoint for run in (*detectors, *distilled)}
+    if arguments.start is not None:
+        rows_of["start"] = arguments.start
+    contrasts |= {name: _contrast(file, chosen) for name, file in rows_of.items() if name not in contrasts}
+    judging = [arguments.data / name for name in ("icl_kt3", "hololens")]
+    sequences = unseen_sequences(judging, list(rows_of.values()))
+    rows: dict[str, dict[str, Any]] = {}
+    for name, file in rows_of.items():
+        repeated = repeatability_by_budget(str(file), sequences, BUDGETS, GAPS)
+        found = contrasts[name]
+        rows[name] = {"contrast": {"mean": round(found.mean, 3)}, "light %": {"mean": round(100 * found.light, 1)}}
+        rows[name] |= {key: {"mean": value} for key, value in repeated.items()}
+    columns = ["contrast", "light %", *(f"{budget}@{gap}" for gap in GAPS for budget in BUDGETS)]
+    result = {
+        "rows": rows,
+        "polarity": {name: found.polarity.value for name, found in contrasts.items()},
+        "teachers": {"light": lightest.name, "dark": darkest.name},
+        "judged_on": {sequence.name: len(sequence) for sequence in sequences},
+    }
+    kinds = ", ".join(f"{name} {kind}" for name, kind in result["polarity"].items())
+    text = table(rows, columns) + f"\n\nRepeatability at 3 px, percent: keypoints@gap. By contrast: {kinds}."
+    write("methods_c", result, arguments, text)
+
+
+def _contrast(checkpoint: Path, photographs: list[Path]) -> Contrast:
+    images = (grey_of(read_image(file)) for file in photographs)
+    return measure_contrast(keypoints_of(str(checkpoint), 512), images)
+
+
+if __name__ == "__main__":
+    main()
