@@ -165,6 +165,6 @@ def test_pip_puts_the_command_on_the_path(wheel: Path, tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert found.stdout.strip() == str(prefix / "share" / "kp_ros" / "models"), found.stderr

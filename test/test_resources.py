@@ -37,7 +37,7 @@ def _found(site_packages: Path, ament_prefix_path: str = "") -> subprocess.Compl
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
 
 

@@ -75,7 +75,7 @@ def test_without_ros_it_says_what_to_install(tmp_path: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {KP_ROS}"
     command = [sys.executable, "-c", code, "demo"]
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert run.returncode == 1
     assert "pip install 'kp_ros[ros]'" in run.stderr
     assert "Traceback" not in run.stderr

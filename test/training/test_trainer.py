@@ -198,7 +198,7 @@ def test_another_schedule_on_resume_is_said(tmp_path: Path, caplog: pytest.LogCa
 def test_waiting_for_data_is_measured(tmp_path: Path) -> None:
     class Slow(Batches):
         def __getitem__(self, step: int) -> torch.Tensor:
-            time.sleep(0.02)
+            time.sleep(0.1)
             return super().__getitem__(step)
 
     train(Regression(), Slow(), changed(steps=20), tmp_path)
