@@ -57,15 +57,18 @@ def export(
     from training.data.guard import accompany
     from training.data.photographs import list_photographs
     from training.export import export as run
-    from training.networks.keypoint_network import KeypointNetwork
+    from training.networks.graphs import ExportableNetwork
     from training.runs import load_network, method_of_run
 
     metadata = {"name": output.stem, "method": method_of_run(checkpoint), "data": data, "licence": licence}
     metadata |= accompany(output, checkpoint.parent)
     paths = list_photographs([images])
     network = load_network(checkpoint)
-    if not isinstance(network, KeypointNetwork):
-        raise UserError(f"{checkpoint}: a {type(network).__name__} cannot be exported; train network.name=keypoint")
+    if not isinstance(network, ExportableNetwork):
+        raise UserError(
+            f"{checkpoint}: a {type(network).__name__} has no descriptors, which the robot's detector needs; distil it "
+            "into one that has: python -m training train distillation"
+        )
     agreement = run(network, output, metadata, paths[:: max(1, len(paths) // 8)], max_keypoints)
     Console().print(
         f"{output}: {output.stat().st_size / 1e6:.1f} MB; on {agreement.images} images {agreement.shared:.1%} of the "

@@ -25,8 +25,8 @@ from kp_ros.detectors.onnxruntime import OnnxRuntimeBackend
 from kp_ros.errors import UserError
 from training.configuration import commit
 from training.networks.detector_graph import DetectorGraph
-from training.networks.graphs import make_graph
-from training.networks.keypoint_network import STRIDE, KeypointNetwork
+from training.networks.graphs import ExportableNetwork, make_graph
+from training.networks.keypoint_network import STRIDE
 
 
 class ExportError(UserError):
@@ -60,7 +60,7 @@ def _take(values: Any, index: Any) -> Any:
 
 
 def export(
-    network: KeypointNetwork,
+    network: ExportableNetwork,
     file: Path,
     metadata: dict[str, str],
     images: list[Path],

@@ -23,7 +23,8 @@ from training.filters import local_maxima
 from training.geometry.image_plane import inside, pixel_grid, sample_map, warp_points
 from training.losses.description import assignment_loss
 from training.losses.detection import corner_response, detection_loss, propose_labels
-from training.networks.keypoint_network import CELL, KeypointNetwork, probability_map
+from training.networks.keypoint_network import probability_map
+from training.networks.making import NetworkChoice, start_network
 from training.optimisation import TrainerSettings
 from training.precision import Precision, autocast
 from training.run_log import LOG_EVERY
@@ -36,6 +37,7 @@ class PretrainConfig:
     """What a run is made of; every field can be set in the YAML file and on the command line.
 
     :ivar photographs: folders, searched recursively.
+    :ivar network: which network is trained.
     :ivar steps: optimiser steps.
     :ivar batch_size: pairs a step.
     :ivar learning_rate: of AdamW, at the top of the schedule.
@@ -56,6 +58,7 @@ class PretrainConfig:
     """
 
     photographs: list[Path]
+    network: NetworkChoice = field(default_factory=NetworkChoice)
     steps: int = 20_000
     batch_size: int = 8
     learning_rate: float = 2e-3
@@ -80,7 +83,7 @@ class PretrainConfig:
 class Pretraining(nn.Module):
     """The network with what the losses learn beside it: the temperature of the descriptors' softmax."""
 
-    def __init__(self, network: KeypointNetwork, config: PretrainConfig) -> None:
+    def __init__(self, network: nn.Module, config: PretrainConfig) -> None:
         super().__init__()
         self.network = network
         self.config = config
@@ -107,7 +110,14 @@ class Pretraining(nn.Module):
             + detection_loss(second, labels.warped, labels.valid, covered)
         )
         description, right = description_loss(
-            descriptors, labels.points, labels.valid, batch.homography, config, step, self.log_temperature.exp()
+            descriptors,
+            labels.points,
+            labels.valid,
+            batch.homography,
+            config,
+            step,
+            self.log_temperature.exp(),
+            images.shape[-1],
         )
         loss = detection + config.descriptor_weight * description
         figures = {
@@ -143,14 +153,15 @@ def description_loss(
     config: PretrainConfig,
     step: int,
     temperature: Tensor,
+    size: int,
 ) -> tuple[Tensor, Tensor]:
     """Assignment loss over the label points and random points of all pairs of the batch.
 
     :param descriptors: [2B, D, h, w], references first.
     :param points: [B, N, 2], reference pixels.
+    :param size: of the square images, pixels.
     """
-    batch = len(points)
-    size = descriptors.shape[-1] * CELL
+    batch, stride = len(points), size // descriptors.shape[-1]
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
     extra = torch.rand(batch, config.random_points, 2, generator=generator) * (size - 1)
     every = torch.cat([points, extra.to(points)], 1)
@@ -159,8 +170,8 @@ def description_loss(
     keep[:, : points.shape[1]] &= valid
     first, second = descriptors.chunk(2)
     noise = config.jitter * torch.randn(2, *every.shape, generator=generator).to(points)
-    one = F.normalize(sample_map(first, every + noise[0], CELL)[keep], dim=-1)
-    two = F.normalize(sample_map(second, warped + noise[1], CELL)[keep], dim=-1)
+    one = F.normalize(sample_map(first, every + noise[0], stride)[keep], dim=-1)
+    two = F.normalize(sample_map(second, warped + noise[1], stride)[keep], dim=-1)
     owner = torch.arange(batch, device=points.device)[:, None].expand(keep.shape)[keep]
     return assignment_loss(one, two, warped[keep], owner, temperature)
 
@@ -189,7 +200,7 @@ def pretrain(config: PretrainConfig, folder: Path) -> int:
     record_training_frames(folder, map(read_photograph_folder, config.photographs))
     count = config.steps * config.accumulate
     dataset = HomographyPairs(photographs, config.homography, config.appearance, config.batch_size, count, config.seed)
-    objective = Pretraining(KeypointNetwork(), config)
+    objective = Pretraining(start_network(config.network), config)
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out of its stubs
     return train(objective, dataset, trainer_settings(config), folder)
 

@@ -6,7 +6,12 @@ from torch import nn
 
 from training.networks.detector_graph import DetectorGraph
 from training.networks.hyper_column import HyperColumnGraph, HyperColumnNetwork
+from training.networks.keypoint_network import KeypointNetwork
 from training.networks.rdd_descriptor import RddGraph, RddNetwork
+from training.networks.vgg import VggCellNetwork
+
+#: What can be exported: whatever detects and describes.
+ExportableNetwork = KeypointNetwork | VggCellNetwork | HyperColumnNetwork | RddNetwork
 
 
 def make_graph(network: nn.Module, max_keypoints: int) -> DetectorGraph:

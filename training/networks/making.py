@@ -13,11 +13,12 @@ from training.networks.hyper_column import HyperColumnNetwork
 from training.networks.keypoint_network import KeypointNetwork
 from training.networks.public_weights import load_public_encoder
 from training.networks.rdd_descriptor import RddNetwork
-from training.networks.vgg import VggDetector
+from training.networks.vgg import VggCellNetwork, VggDetector
 
 #: What a configuration may name. Each is a :class:`training.policy.DenseNetwork`.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "keypoint": KeypointNetwork,
+    "superpoint": VggCellNetwork,
     "vgg": VggDetector,
     "hyper_column": HyperColumnNetwork,
     "rdd": RddNetwork,

@@ -7,12 +7,13 @@ from the coarsest scale to the finest; each adds its logits to those of the scal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.networks.keypoint_network import CELL
+from training.networks.keypoint_network import CELL, convolution
 
 #: Channels of the convolutions of each scale, strides 1, 2, 4, 8.
 VGG19_SCALES = ((64,) * 2, (128,) * 2, (256,) * 4, (512,) * 4)
@@ -138,3 +139,38 @@ class VggDetector(nn.Module):
         :returns: logits [N, 64, H/8, W/8], cell-wise as those of the small network, and no descriptors.
         """
         return F.pixel_unshuffle(self.decoder(self.encoder(images)), CELL), None
+
+
+class VggCellNetwork(nn.Module):
+    """The shape of SuperPoint (DeTone et al., CVPR Workshops 2018), which RFP starts from: cells of 8 x 8, two heads.
+
+    Its 65th class, "none", has the constant logit 0 here, as in the small network.
+
+    :param descriptor_size: D.
+    :param scales: of the encoder; strides 1, 2, 4, 8.
+    :param hidden: channels of the heads.
+    """
+
+    def __init__(
+        self,
+        descriptor_size: int = 256,
+        scales: Sequence[Sequence[int]] = ((64,) * 2, (64,) * 2, (128,) * 2, (128,) * 2),
+        hidden: int = 256,
+    ) -> None:
+        super().__init__()
+        self.descriptor_size = descriptor_size
+        self.encoder = VggEncoder(scales)
+        coarsest = self.encoder.channels[-1]
+        pixels = nn.Conv2d(hidden, CELL * CELL, 1)
+        # Most pixels hold no keypoint: starting near that spares the first hundreds of steps.
+        nn.init.constant_(cast(Tensor, pixels.bias), -5.0)
+        self.score = nn.Sequential(convolution(coarsest, hidden), pixels)
+        self.describe = nn.Sequential(convolution(coarsest, hidden), nn.Conv2d(hidden, descriptor_size, 1))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """:param images: float [N, C, H, W], 0..255, H and W multiples of 8.
+
+        :returns: logits [N, 64, H/8, W/8], cell-wise, and descriptors [N, D, H/8, W/8], not normalised.
+        """
+        coarsest = self.encoder(images)[-1]
+        return self.score(coarsest), self.describe(coarsest)

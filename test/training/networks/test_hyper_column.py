@@ -6,12 +6,13 @@ import onnx
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from kp_ros.detectors import load_detector
 from training.export import export
 from training.geometry.image_plane import sample_map
+from training.networks.graphs import make_graph
 from training.networks.hyper_column import HyperColumn, HyperColumnGraph, HyperColumnNetwork, HyperColumnPolicy
+from training.networks.keypoint_network import KeypointNetwork
 from training.precision import Precision
 
 TINY = {"scales": [[4], [6], [8, 8], [10]], "blocks": 1, "descriptor_size": 12}
@@ -85,7 +86,5 @@ def test_it_exports_the_descriptors_of_the_keypoints_and_runs(network: HyperColu
 
 
 def test_the_graph_is_the_networks(network: HyperColumnNetwork) -> None:
-    from training.networks.graphs import make_graph
-
     assert isinstance(make_graph(network, 16), HyperColumnGraph)
-    assert not isinstance(make_graph(nn.Identity(), 16), HyperColumnGraph)
+    assert not isinstance(make_graph(KeypointNetwork(16, 16), 16), HyperColumnGraph)

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from training.networks.vgg import VGG11_SCALES, VGG19_SCALES, VggDetector, VggEncoder, standardise_colour
+from training.networks.vgg import (
+    VGG11_SCALES,
+    VGG19_SCALES,
+    VggCellNetwork,
+    VggDetector,
+    VggEncoder,
+    standardise_colour,
+)
 
 TINY = ((4,), (6,), (8, 8), (10,))
 
@@ -63,3 +70,9 @@ def test_one_batch_is_overfitted() -> None:
         loss.backward()
         optimiser.step()
     assert loss.item() < 0.5
+
+
+def test_superpoints_shape_has_its_strides_and_sizes() -> None:
+    with torch.device("meta"):
+        logits, descriptors = VggCellNetwork()(torch.empty(1, 1, 64, 96))
+    assert logits.shape == (1, 64, 8, 12) and descriptors.shape == (1, 256, 8, 12)
