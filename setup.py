@@ -49,7 +49,7 @@ setup(
     ],
     extras_require={
         "ros": ["ros-rclpy", "ros-rmw-fastrtps-cpp", "ros-common-interfaces"],
-        "gpu": ["onnxruntime-gpu"],
+        "gpu": ["cuda-python", "tensorrt-rtx-cu13"],
         "train": [
             "torch",
             "h5py",
@@ -76,6 +76,9 @@ setup(
             "pytest-timeout",
             "setuptools<80",
             "colcon-common-extensions",
+            "openvino",
+            "cuda-python",
+            "tensorrt-rtx-cu13; platform_machine == 'x86_64'",
         ],
     },
     entry_points={

@@ -1,11 +1,17 @@
+import threading
+import time
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from kp_ros.detectors import load_detector
-from kp_ros.detectors.base import Detector
-from kp_ros.detectors.exported import KEPT_SIZES, ExportedDetector, pad_to_stride
+from kp_ros.detectors.base import Detector, ModelError
+from kp_ros.detectors.exported import KEPT_SIZES, ExportedDetector, Program, pad_to_stride
+from kp_ros.detectors.model_file import ModelFile, find_model, read_model
+from kp_ros.detectors.onnxruntime import OnnxRuntimeBackend
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +92,62 @@ def test_padding_repeats_the_edge_and_spares_images_that_fit() -> None:
     assert (padded[:40, 70:] == image[:, -1:]).all() and (padded[40:, :70] == image[-1:]).all()
     whole = blocks(64, 96)
     assert pad_to_stride(whole, 32) is whole
+
+
+class Slow:
+    """A backend that builds when it is let, and then answers as ONNX Runtime."""
+
+    name, patient = "slow", True
+
+    def __init__(self, fails: bool = False) -> None:
+        self.let, self.fails = threading.Event(), fails
+
+    def build(self, model: ModelFile, height: int, width: int, max_keypoints: int) -> Program:
+        assert self.let.wait(60)
+        if self.fails:
+            raise ModelError("the card has caught fire")
+        return OnnxRuntimeBackend().build(model, height, width, max_keypoints)
+
+
+def serves(detector: ExportedDetector, image: NDArray[np.uint8], backend: str) -> bool:
+    """Whether a call is answered, and by a backend."""
+    return len(detector(image)) > 0 and detector.info.backend == backend
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_stand_in_serves_until_the_engine_is_built() -> None:
+    slow, model, image = Slow(), read_model(find_model(None)), blocks(128, 160)
+    detector = ExportedDetector(model, slow, 100, stand_in=OnnxRuntimeBackend())
+    assert detector.info.backend == "onnxruntime-cpu" and detector.building == ""
+    expected = detector(image).keypoints
+    assert detector.info.backend == "onnxruntime-cpu"
+    assert detector.building == "slow for 160 x 128"
+    slow.let.set()
+    wait_until(lambda: serves(detector, image, "slow"))
+    assert detector.building == ""
+    np.testing.assert_array_equal(detector(image).keypoints, expected)
+    detector.close()
+
+
+def test_where_the_engine_cannot_be_built_the_stand_in_stays(caplog: pytest.LogCaptureFixture) -> None:
+    slow, image = Slow(fails=True), blocks(128, 160)
+    detector = ExportedDetector(read_model(find_model(None)), slow, 100, stand_in=OnnxRuntimeBackend())
+    slow.let.set()
+    wait_until(lambda: len(detector(image)) > 0 and "caught fire" in caplog.text)
+    assert serves(detector, image, "onnxruntime-cpu") and detector.building == ""
+    assert serves(detector, blocks(96, 160), "onnxruntime-cpu") and detector.building == ""
+    detector.close()
+
+
+def test_closing_does_not_wait_for_a_build() -> None:
+    slow = Slow()
+    detector = ExportedDetector(read_model(find_model(None)), slow, 100, stand_in=OnnxRuntimeBackend())
+    detector(blocks(128, 160))
+    detector.close()
+    slow.let.set()

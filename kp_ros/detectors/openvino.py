@@ -1,0 +1,98 @@
+"""OpenVINO: the fast path on processors with matrix units (AMX), where it computes in bf16."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kp_ros.detectors.base import ModelError
+from kp_ros.detectors.exported import Outputs
+from kp_ros.detectors.model_file import ModelFile
+
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True)
+class OpenVinoBackend:
+    """:ivar threads: of the processor; None takes two."""
+
+    threads: int | None = None
+
+    @property
+    def name(self) -> str:
+        """See :class:`kp_ros.detectors.exported.Backend`."""
+        return "openvino-cpu"
+
+    @property
+    def patient(self) -> bool:
+        """A model is compiled in a fraction of a second."""
+        return False
+
+    @property
+    def missing(self) -> str:
+        """What is missing for this backend to run here, and what to do; empty when nothing is."""
+        if importlib.util.find_spec("openvino") is None:
+            return "OpenVINO is not installed; pip install openvino"
+        return ""
+
+    @property
+    def slower(self) -> str:
+        """Why ONNX Runtime is faster here; empty when it is not."""
+        # Measured without AMX: 1.4 times ONNX Runtime's time in fp32, twice in bf16 (benchmarks/speed.py).
+        return "" if has_amx() else "this processor has no AMX, ONNX Runtime is faster on it"
+
+    def build(self, model: ModelFile, height: int, width: int, max_keypoints: int) -> OpenVinoProgram:
+        """See :class:`kp_ros.detectors.exported.Backend`."""
+        if self.missing:
+            raise ModelError(self.missing)
+        import openvino
+
+        settings = {
+            "INFERENCE_PRECISION_HINT": "bf16" if has_amx() else "f32",
+            "INFERENCE_NUM_THREADS": self.threads or 2,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        try:
+            core = openvino.Core()
+            graph = core.read_model(model.specialise(height, width, max_keypoints))
+            compiled = core.compile_model(graph, "CPU", settings)
+            precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ModelError(
+                f"OpenVINO {openvino.__version__} cannot run {model.path}: {reason}; choose backend 'onnxruntime'"
+            ) from error
+        verified = {"f32": model.precision, "bf16": "bf16", "f16": "fp16"}.get(precision, precision)
+        return OpenVinoProgram(compiled.create_infer_request(), verified)
+
+
+class OpenVinoProgram:
+    """See :class:`kp_ros.detectors.exported.Program`."""
+
+    def __init__(self, request: Any, precision: str) -> None:
+        self._request = request
+        self.precision = precision
+
+    def __call__(self, image: NDArray[np.uint8]) -> Outputs:
+        """Run the graph."""
+        found = self._request.infer({0: image[None, None]}, share_inputs=True)
+        # Copies: the request writes its next answer into the same memory.
+        keypoints, scores, descriptors = (np.array(found[index]) for index in range(3))
+        return keypoints, scores, descriptors
+
+    def close(self) -> None:
+        """Free the compiled model."""
+        self._request = None
+
+
+def has_amx() -> bool:
+    """Whether this processor multiplies bf16 matrices in hardware, as far as the system tells."""
+    try:
+        return "amx_bf16" in CPU_INFO.read_text()
+    except OSError:
+        return False

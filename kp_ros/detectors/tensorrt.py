@@ -1,0 +1,106 @@
+"""TensorRT and TensorRT-RTX: NVIDIA's cards, desktop and Jetson, at their full speed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from kp_ros.detectors import tensorrt_building
+from kp_ros.detectors.base import ModelError
+from kp_ros.detectors.cuda import Machine, load_cuda, this_machine
+from kp_ros.detectors.engine_cache import EngineCache, EngineKey, default_folder
+from kp_ros.detectors.half import to_half
+from kp_ros.detectors.model_file import ModelFile
+from kp_ros.detectors.tensorrt_building import Progress, build_engine
+from kp_ros.detectors.tensorrt_running import EngineError, TensorRtProgram
+
+PRECISIONS = ("fp16", "fp32")
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TensorRtBackend:
+    """:ivar module: ``tensorrt`` or ``tensorrt_rtx``.
+    :ivar precision: of the convolutions; a model that is not fp32 already keeps its own.
+    :ivar cache: of built engines.
+    :ivar progress: is told how far a build is.
+    """
+
+    module: str = "tensorrt"
+    precision: str = "fp16"
+    cache: EngineCache = field(default_factory=lambda: EngineCache(default_folder()))
+    progress: Progress | None = None
+
+    @property
+    def name(self) -> str:
+        """See :class:`kp_ros.detectors.exported.Backend`."""
+        return self.module.replace("_", "-")
+
+    @property
+    def patient(self) -> bool:
+        """On a Jetson a build takes minutes."""
+        return True
+
+    @property
+    def missing(self) -> str:
+        """What is missing for this backend to run here, and what to do; empty when nothing is."""
+        lacking = tensorrt_building.missing(self.module)
+        if lacking:
+            return lacking
+        try:
+            this_machine(load_cuda())
+        except ModelError as error:
+            return str(error)
+        return ""
+
+    def build(self, model: ModelFile, height: int, width: int, max_keypoints: int) -> TensorRtProgram:
+        """Load the cached engine, or build it: see :class:`kp_ros.detectors.exported.Backend`."""
+        trt, cuda = tensorrt_building.load(self.module), load_cuda()
+        content, precision = graph_of(model, height, width, max_keypoints, self.precision)
+        key = engine_key(trt, model, precision, (height, width), max_keypoints, this_machine(cuda))
+
+        def build() -> bytes:
+            LOGGER.info("builds %s for %s x %s, %s", self.name, width, height, precision)
+            return build_engine(trt, content, self.progress)
+
+        try:
+            return TensorRtProgram(trt, cuda, self.cache.get_or_build(key, build))
+        except EngineError as error:
+            LOGGER.warning("%s; building anew", error)
+            self.cache.discard(key)
+            return TensorRtProgram(trt, cuda, self.cache.get_or_build(key, build))
+
+
+def graph_of(model: ModelFile, height: int, width: int, max_keypoints: int, precision: str) -> tuple[bytes, str]:
+    """The ONNX file that an engine is built from, and the precision that is written in it.
+
+    :raises ModelError: the precision is unknown.
+    """
+    if precision not in PRECISIONS:
+        raise ModelError(f"precision '{precision}' is unknown; choose one of: {', '.join(PRECISIONS)}")
+    content = model.specialise(height, width, max_keypoints)
+    if model.precision == "fp32" and precision == "fp16":
+        return to_half(content), "fp16"
+    return content, model.precision
+
+
+def engine_key(
+    trt: Any, model: ModelFile, precision: str, size: tuple[int, int], max_keypoints: int, machine: Machine
+) -> EngineKey:
+    """The cache's key of an engine for a machine; ``size`` is height and width."""
+    return EngineKey(
+        model=model.name,
+        onnx_sha256=model.sha256,
+        backend=trt.__name__,
+        backend_version=trt.__version__,
+        cuda_runtime=machine.runtime,
+        driver=machine.driver,
+        gpu=machine.gpu,
+        compute_capability=machine.compute_capability,
+        multiprocessors=machine.multiprocessors,
+        precision=precision,
+        height=size[0],
+        width=size[1],
+        max_keypoints=max_keypoints,
+    )
