@@ -158,26 +158,28 @@ def judge(models: dict[str, Path], arguments: argparse.Namespace) -> dict[str, d
     }
 
 
-def held_out_figures(method: str, run: Path, checkpoint: Path, batches: int = 32, **changes: Any) -> dict[str, float]:
+def held_out_figures(method: str, run: Path, checkpoints: Sequence[Path], batches: int = 16) -> list[dict[str, float]]:
     """What an objective reports on frames that it did not train on: its own reward, with no step taken.
 
     :param run: folder of a run of the method, whose configuration is the measure.
-    :param checkpoint: whose network is measured: that run's, or the one that it started from.
-    :param changes: of the configuration.
-    :returns: means over the batches; the same draws for every network.
+    :param checkpoints: whose networks are measured: that run's, others', or the one that it started from.
+    :returns: means over the batches, one a checkpoint; the same batches and the same state of the draws for all.
     """
     chosen = find_method(method)
     config = load_config(chosen.config, run / CONFIG, [])
-    config = replace(config, start=checkpoint, data=held_out(config.data), steps=batches, **changes)
+    config = replace(config, data=held_out(config.data), steps=batches, seed=1)
     dataset = make_dataset(chosen, config, open_training_data(config.data))
-    objective = make_objective(chosen, config).eval()
-    torch.manual_seed(0)
-    found: dict[str, list[float]] = {}
-    with torch.no_grad():
-        for number in range(batches):
-            for name, value in objective(dataset[number], number)[1].items():
-                found.setdefault(name, []).append(float(value))
-    return {name: round(float(np.nanmean(values)), 5) for name, values in found.items()}
+    found = []
+    for checkpoint in checkpoints:
+        objective = make_objective(chosen, replace(config, start=checkpoint)).eval()
+        torch.manual_seed(0)
+        figures: dict[str, list[float]] = {}
+        with torch.no_grad():
+            for number in range(batches):
+                for name, value in objective(dataset[number], number)[1].items():
+                    figures.setdefault(name, []).append(float(value))
+        found.append({name: round(float(np.nanmean(values)), 5) for name, values in figures.items()})
+    return found
 
 
 def unseen_sequences(paths: Sequence[Path], checkpoints: Sequence[Path], split: float = 0.8) -> list[Frames]:

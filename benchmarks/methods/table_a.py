@@ -8,7 +8,6 @@ keypoints are for: repeatability, pose AUC, track lengths, ATE. --only dad,traqp
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from benchmarks.methods.runner import (
@@ -61,12 +60,12 @@ def main() -> None:
     for method in methods:
         figure, more = OWN[method]
         of_method = [run.checkpoint for run in runs if run.variant.name == method]
-        before = [_own(method, run.parent, arguments.start, figure) for run in of_method]
-        after = [_own(method, run.parent, run, figure) for run in of_method]
+        measured = held_out_figures(method, of_method[0].parent, [arguments.start, *of_method])
+        before, *after = [figures[figure] for figures in measured]
         own[method] = {
             "figure": figure,
             "more_is_better": more,
-            "before": over_seeds(before),
+            "before": over_seeds([before]),
             "after": over_seeds(after),
         }
     lines = ["| method | own figure | before | after |", "|---|---|---|---|"]
@@ -75,10 +74,6 @@ def main() -> None:
         lines.append(f"| {method} | {found['figure']} | " + " | ".join(values) + " |")
     text = table(rows, FIGURES) + "\n\nOn held-out frames, no step taken:\n\n" + "\n".join(lines)
     write("methods_a", {"judged_on": sequences, "rows": rows, "own": own, "runs": judged}, arguments, text)
-
-
-def _own(method: str, run: Path, checkpoint: Path, figure: str) -> float:
-    return held_out_figures(method, run, checkpoint)[figure]
 
 
 if __name__ == "__main__":

@@ -71,8 +71,9 @@ def main() -> None:
     }
     # One measure for all: the full reward, whatever a variant was trained by.
     measure = next(run.checkpoint.parent for run in runs if run.variant.name == "full")
-    measured = {run.name: held_out_figures("traqpoint", measure, run.checkpoint)["reward"] for run in runs}
-    measured["start"] = held_out_figures("traqpoint", measure, arguments.start)["reward"]
+    checkpoints = {run.name: run.checkpoint for run in runs} | {"start": arguments.start}
+    figures = held_out_figures("traqpoint", measure, list(checkpoints.values()))
+    measured = dict(zip(checkpoints, (found["reward"] for found in figures), strict=True))
     for row, names in groups.items():
         rows[row]["reward"] = over_seeds([measured[name] for name in names])
     claims = [_claim(rows, better, worse) for better, worse in CLAIMS if better in rows and worse in rows]

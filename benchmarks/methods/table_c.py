@@ -60,13 +60,14 @@ def main() -> None:
         rows[name] = {"contrast": {"mean": round(found.mean, 3)}, "light %": {"mean": round(100 * found.light, 1)}}
         rows[name] |= {key: {"mean": value} for key, value in repeated.items()}
     columns = ["contrast", "light %", *(f"{budget}@{gap}" for gap in GAPS for budget in BUDGETS)]
+    polarity = {name: found.polarity.value for name, found in contrasts.items()}
     result = {
         "rows": rows,
-        "polarity": {name: found.polarity.value for name, found in contrasts.items()},
+        "polarity": polarity,
         "teachers": {"light": lightest.name, "dark": darkest.name},
         "judged_on": {sequence.name: len(sequence) for sequence in sequences},
     }
-    kinds = ", ".join(f"{name} {kind}" for name, kind in result["polarity"].items())
+    kinds = ", ".join(f"{name} {kind}" for name, kind in polarity.items())
     text = table(rows, columns) + f"\n\nRepeatability at 3 px, percent: keypoints@gap. By contrast: {kinds}."
     write("methods_c", result, arguments, text)
 
