@@ -57,19 +57,64 @@ class TensorRtBackend:
     def build(self, model: ModelFile, height: int, width: int, max_keypoints: int) -> TensorRtProgram:
         """Load the cached engine, or build it: see :class:`kp_ros.detectors.exported.Backend`."""
         trt, cuda = tensorrt_building.load(self.module), load_cuda()
-        content, precision = graph_of(model, height, width, max_keypoints, self.precision)
-        key = engine_key(trt, model, precision, (height, width), max_keypoints, this_machine(cuda))
-
-        def build() -> bytes:
-            LOGGER.info("builds %s for %s x %s, %s", self.name, width, height, precision)
-            return build_engine(trt, content, self.progress)
-
+        order = self._order(trt, model, (height, width), max_keypoints, machine_of(self.module))
         try:
-            return TensorRtProgram(trt, cuda, self.cache.get_or_build(key, build))
+            return TensorRtProgram(trt, cuda, self.cache.get_or_build(order.key, order.build))
         except EngineError as error:
             LOGGER.warning("%s; building anew", error)
-            self.cache.discard(key)
-            return TensorRtProgram(trt, cuda, self.cache.get_or_build(key, build))
+            self.cache.discard(order.key)
+            return TensorRtProgram(trt, cuda, self.cache.get_or_build(order.key, order.build))
+
+    def ahead(
+        self, model: ModelFile, height: int, width: int, max_keypoints: int, compute_capability: str | None = None
+    ) -> EngineKey:
+        """Build an engine into the cache without running it.
+
+        :param height: of the camera's images, as is ``width``; the model's stride pads them.
+        :param compute_capability: of another machine's card, which TensorRT-RTX can build for; None is this one's.
+        :returns: the key that it is found by.
+        :raises ModelError: it cannot be built here.
+        """
+        trt = tensorrt_building.load(self.module)
+        machine = Machine("", compute_capability, 0, "", "") if compute_capability else machine_of(self.module)
+        size = (height + -height % model.stride, width + -width % model.stride)
+        order = self._order(trt, model, size, max_keypoints, machine)
+        self.cache.get_or_build(order.key, order.build)
+        return order.key
+
+    def _order(self, trt: Any, model: ModelFile, size: tuple[int, int], max_keypoints: int, machine: Machine) -> _Order:
+        content, precision = graph_of(model, *size, max_keypoints, self.precision)
+        key = engine_key(trt, model, precision, size, max_keypoints, machine)
+        targets = (machine.compute_capability,) if not machine.gpu else ()
+        return _Order(key, trt, content, self.progress, targets)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What is to be built, if it is not there."""
+
+    key: EngineKey
+    trt: Any
+    content: bytes
+    progress: Progress | None
+    compute_capabilities: tuple[str, ...]
+
+    def build(self) -> bytes:
+        key = self.key
+        LOGGER.info("builds %s for %s x %s in %s", key.backend, key.width, key.height, key.precision)
+        return build_engine(self.trt, self.content, self.progress, self.compute_capabilities)
+
+
+def machine_of(module: str) -> Machine:
+    """What of this machine an engine depends on.
+
+    TensorRT-RTX builds for a compute capability, and compiles for the card itself when the engine is loaded: its
+    engines may be made on another machine. TensorRT's are of one card and one driver.
+
+    :raises ModelError: there is no card.
+    """
+    machine = this_machine(load_cuda())
+    return Machine("", machine.compute_capability, 0, "", "") if module == "tensorrt_rtx" else machine
 
 
 def graph_of(model: ModelFile, height: int, width: int, max_keypoints: int, precision: str) -> tuple[bytes, str]:
