@@ -284,5 +284,9 @@ def _module() -> list[str]:
 
 
 def data_overrides(data: Path, worlds: int = 12) -> tuple[str, ...]:
-    """The free data that every method trains on alike: first 80 % of two sequences, and rendered worlds."""
-    return (f"data.sequences=[{data / 'hololens'},{data / 'tum_fr1_rpy'}]", f"data.worlds={worlds}")
+    """The free data that every method trains on alike: first 80 % of two sequences, photographs, worlds."""
+    return (
+        f"data.sequences=[{data / 'hololens'},{data / 'tum_fr1_rpy'}]",
+        f"data.photographs=[{data / 'photos'}]",
+        f"data.worlds={worlds}",
+    )

@@ -89,7 +89,10 @@ def _claim(rows: dict[str, dict[str, dict[str, float]]], better: str, worse: str
         if not one or not other:
             continue
         gain = (one["mean"] - other["mean"]) * (-1 if figure in LESS_IS_BETTER else 1)
-        noise = (one.get("spread", 0.0) ** 2 + other.get("spread", 0.0) ** 2) ** 0.5
+        if "spread" not in one or "spread" not in other:
+            found[figure] = {"gain": round(gain, 4), "verdict": "has one seed"}
+            continue
+        noise = (one["spread"] ** 2 + other["spread"] ** 2) ** 0.5
         verdict = "holds" if gain > noise else "contradicted" if gain < -noise else "within the spread"
         found[figure] = {"gain": round(gain, 4), "noise": round(noise, 4), "verdict": verdict}
     return found
@@ -97,7 +100,7 @@ def _claim(rows: dict[str, dict[str, dict[str, float]]], better: str, worse: str
 
 def _sentence(claim: dict[str, Any]) -> str:
     parts = [
-        f"{figure} {claim[figure]['verdict']} ({claim[figure]['gain']:+.2f})" for figure in FIGURES if figure in claim
+        f"{figure} {claim[figure]['verdict']} ({claim[figure]['gain']:+.3f})" for figure in FIGURES if figure in claim
     ]
     return f"- {claim['better']} > {claim['worse']}: " + ", ".join(parts)
 

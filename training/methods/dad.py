@@ -7,7 +7,8 @@ random weights ends in a detector of light or of dark points; :mod:`training.met
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 
 import torch
 from torch import Tensor, nn
@@ -15,23 +16,32 @@ from torch import Tensor, nn
 from training.data.augmentation import AugmentationSettings
 from training.data.sampling import FrameSampler, OverlapSequences
 from training.data.sequence import Sequence
+from training.filters import gaussian_blur
 from training.frame_batch import FrameBatch
 from training.geometry.camera import view_of
 from training.geometry.reprojection import reproject
 from training.losses.policy_gradient import policy_loss
+from training.methods.contrast import CENTRE, SURROUND
 from training.methods.method import Method, MethodConfig, MethodObjective
 from training.policy import PolicyMaps
 from training.regularisers.coverage import coverage
 from training.regularisers.scheduled import scheduled_sum
 from training.rewards.repeatability import Repeatability, hit_radius, repeatability, rewards_over_hit_rate
 from training.samplers.balanced_top_k import sample_balanced_top_k
-from training.samplers.samples import Samples, restrict
+from training.samplers.samples import Samples, restrict, values_at
 from training.schedules import Schedule
 
 
 def turned_and_shifted(side: int = 256) -> AugmentationSettings:
     """DaD's: an independent quarter turn and a shift of each image, and nothing photometric."""
     return AugmentationSettings(width=side, height=side, zoom=0.7, turns=True, shift=32, appearance=None)
+
+
+class Sign(Enum):
+    """Of a point's contrast with its surroundings."""
+
+    LIGHT = "light"
+    DARK = "dark"
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,8 @@ class DadConfig(MethodConfig):
     :ivar coverage: weight of the coverage regulariser.
     :ivar coverage_sigma: of its blur, pixels.
     :ivar overlap: least and greatest of a pair.
+    :ivar only: light or dark: points of the other sign earn nothing, which makes a detector of one sign for sure and
+        soon. None leaves it to chance, as the paper does.
     """
 
     method: str = "dad"
@@ -56,6 +68,7 @@ class DadConfig(MethodConfig):
     coverage: Schedule = field(default_factory=lambda: Schedule(start=1.0))
     coverage_sigma: float = 6.0
     overlap: tuple[float, float] = (0.3, 0.9)
+    only: Sign | None = None
 
 
 class Dad(MethodObjective):
@@ -98,12 +111,26 @@ class Dad(MethodObjective):
         there = reproject(own.keypoints, *views, self.config.depth_tolerance)
         height, width = batch.images.shape[-2:]
         radius = hit_radius(height, width) if self.config.hit_radius is None else self.config.hit_radius
-        return repeatability(there.points, there.visible & own.valid, other.keypoints, other.valid, radius)
+        found = repeatability(there.points, there.visible & own.valid, other.keypoints, other.valid, radius)
+        if self.config.only is None:
+            return found
+        return replace(found, hit=found.hit & has_sign(batch.images[:, frame], own.keypoints, self.config.only))
 
     def _coverage(self, maps: PolicyMaps, batch: FrameBatch) -> Tensor:
         assert batch.depth is not None
         has_depth = (batch.depth > 0) & batch.valid
         return coverage(maps.logits.flatten(0, 1), has_depth.flatten(0, 1), self.config.coverage_sigma)
+
+
+def has_sign(images: Tensor, keypoints: Tensor, sign: Sign) -> Tensor:
+    """Which points are lighter, or darker, than their surroundings; bool [B, N].
+
+    :param images: [B, C, H, W].
+    :param keypoints: [B, N, 2], whole pixels.
+    """
+    grey = images.mean(1, keepdim=True)
+    contrast = values_at((gaussian_blur(grey, CENTRE) - gaussian_blur(grey, SURROUND))[:, 0], keypoints)
+    return contrast > 0 if sign is Sign.LIGHT else contrast < 0
 
 
 def sample_pairs(config: DadConfig, sequences: list[Sequence]) -> FrameSampler:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from small_scenes import mean_of, one_batch, overfit
 
-from training.methods.dad import DAD, Dad, DadConfig
+from training.methods.dad import DAD, Dad, DadConfig, Sign, has_sign
 from training.networks.making import make_network
+from training.samplers.balanced_top_k import sample_balanced_top_k
 from training.schedules import Schedule, Shape
 
 
@@ -40,6 +41,24 @@ def test_coverage_follows_its_schedule(config: DadConfig) -> None:
     batch, rising = one_batch(DAD, config), Schedule(Shape.LINEAR, 1.0, 3.0)
     first, last = (make(replace(config, coverage=rising))(batch, step) for step in (0, config.steps))
     assert float((last[0] - first[0]).detach()) == pytest.approx(2 * float(first[1]["coverage"]), rel=1e-3)
+
+
+def test_a_detector_can_be_made_one_of_light_points(config: DadConfig) -> None:
+    image = torch.full((1, 1, 40, 60), 100.0)
+    image[..., 10, 10], image[..., 30, 40] = 200, 0
+    points = torch.tensor([[[10.0, 10.0], [40.0, 30.0]]])
+    assert has_sign(image, points, Sign.LIGHT).tolist() == [[True, False]]
+    assert has_sign(image, points, Sign.DARK).tolist() == [[False, True]]
+
+    lightness = {}
+    for sign in Sign:
+        objective = make(replace(config, only=sign))
+        batch = one_batch(DAD, config)
+        overfit(objective, batch, 60)
+        logits = objective.eval().policy(batch.images).logits[:, 0]
+        points = sample_balanced_top_k(logits, 40).keypoints
+        lightness[sign] = float(has_sign(batch.images[:, 0], points, Sign.LIGHT).float().mean())
+    assert lightness[Sign.LIGHT] > lightness[Sign.DARK] + 0.15
 
 
 def test_the_papers_radius_and_budget_follow_the_image(config: DadConfig) -> None:

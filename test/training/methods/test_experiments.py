@@ -37,11 +37,13 @@ def test_means_and_spreads() -> None:
 
 def test_a_claim_holds_where_the_gain_is_more_than_the_spread() -> None:
     keys = ("aktl", "vtl", "auc5_gap5", "auc5_gap15", "repeatability_gap5", "repeatability_gap15")
-    one = {key: {"mean": 5.0, "spread": 0.3} for key in keys} | {"ate": {"mean": 0.2}}
-    other = {key: {"mean": 4.0, "spread": 0.4} for key in keys} | {"ate": {"mean": 0.1}}
+    one = {key: {"mean": 5.0, "spread": 0.3} for key in keys} | {"ate": {"mean": 0.2, "spread": 0.01}}
+    other = {key: {"mean": 4.0, "spread": 0.4} for key in keys} | {"ate": {"mean": 0.1, "spread": 0.0}}
     found = _claim({"full": one, "match": other}, "full", "match")
     assert found["aktl"] == {"gain": 1.0, "noise": 0.5, "verdict": "holds"}
     assert found["ate"]["verdict"] == "contradicted", "of the trajectory's error less is better"
+    del one["aktl"]["spread"]
+    assert _claim({"full": one, "match": other}, "full", "match")["aktl"] == {"gain": 1.0, "verdict": "has one seed"}
     other["vtl"] = {"mean": 5.2, "spread": 0.0}
     assert _claim({"full": one, "match": other}, "full", "match")["vtl"]["verdict"] == "within the spread"
 
