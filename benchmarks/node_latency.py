@@ -165,10 +165,14 @@ def machine() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             versions[package] = "of the distribution"
     commit = subprocess.run(["git", "-C", CHECKOUT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    policies = {os.SCHED_OTHER: "other", os.SCHED_FIFO: "fifo", os.SCHED_RR: "round robin", os.SCHED_BATCH: "batch"}
+    policy = os.sched_getscheduler(0)
     return {
         "processor": model.partition(":")[2].strip(),
         "cores": len(os.sched_getaffinity(0)),
         "system": platform.platform(),
+        "scheduling": f"{policies.get(policy, policy)}, nice {os.nice(0)}",
+        "load_average": os.getloadavg()[0],
         "versions": versions,
         "commit": commit.stdout.strip(),
     }
@@ -271,7 +275,7 @@ def main() -> None:
         print(f"{stage:24}" + "".join(f"{value:9.2f}" for value in values.values()))
     print(f"{'decode + pack + publish':24}{results['added_by_the_node_p50']:9.2f}")
     beyond = results["latency_beyond_detect_and_track_p50"]
-    print(f"{'stamp to publication less detect and track':46}{beyond:9.2f}"[-58:])
+    print(f"stamp to publication less detect and track: {beyond:.2f}")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(report, indent=2) + "\n")
     print(f"written to {options.output}")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kp_ros.features import Features, Tracks
 
@@ -70,7 +71,7 @@ class Statistics:
         self._started = self._last_image = time.monotonic()
         self._counts = dict.fromkeys(Counts.__dataclass_fields__, 0)
         self._history: deque[tuple[float, Counts]] = deque([(self._started, Counts())])
-        self._seconds: deque[Mapping[str, float]] = deque(maxlen=TIMED_IMAGES)
+        self._seconds: dict[str, deque[float]] = {}
         self._last_failure = ""
         self._last_result: tuple[Features, Tracks] | None = None
 
@@ -105,7 +106,8 @@ class Statistics:
         """Count an image that was processed and published, with the seconds each stage took."""
         with self._lock:
             self._counts["published"] += 1
-            self._seconds.append(seconds)
+            for stage, value in seconds.items():
+                self._seconds.setdefault(stage, deque(maxlen=TIMED_IMAGES)).append(value)
             self._last_result = features, tracks
 
     def snapshot(self) -> Snapshot:
@@ -113,7 +115,7 @@ class Statistics:
         now = time.monotonic()
         with self._lock:
             counts = Counts(**self._counts)
-            seconds = list(self._seconds)
+            seconds = {stage: np.array(values) for stage, values in self._seconds.items()}
             last_failure, last_result, last_image = self._last_failure, self._last_result, self._last_image
         while len(self._history) > 1 and now - self._history[1][0] >= RATE_SECONDS:
             self._history.popleft()
@@ -134,12 +136,12 @@ class Statistics:
         )
 
 
-def _percentiles(seconds: list[Mapping[str, float]]) -> dict[str, tuple[float, float, float]]:
-    """Stage -> percentiles in milliseconds, in the order in which the stages first appear."""
-    stages = dict.fromkeys(stage for one in seconds for stage in one)
+def _percentiles(seconds: Mapping[str, NDArray[np.float64]]) -> dict[str, tuple[float, float, float]]:
+    """Stage -> percentiles in milliseconds, in the order in which the stages first appeared."""
     result = {}
-    for stage in stages:
-        values = [one[stage] for one in seconds if stage in one]
-        p50, p95, p99 = np.percentile(values, PERCENTILES) * 1e3
+    for stage, values in seconds.items():
+        # What np.percentile gives, which takes ten times longer.
+        places = np.array(PERCENTILES) / 100 * (len(values) - 1)
+        p50, p95, p99 = np.interp(places, np.arange(len(values)), np.sort(values)) * 1e3
         result[stage] = (float(p50), float(p95), float(p99))
     return result
