@@ -16,7 +16,8 @@ class TrackerOptions:
     :ivar template_correlation: correlation above which a registration confirms the point, 0 to 1.
     :ivar template_shift: farthest that a registration may end from where coarse flow predicted the point, pixels.
     :ivar template_zoom: change of area, as a factor, after which a template is taken anew.
-    :ivar flow_window: side of the Lucas-Kanade window that follows what the templates lost, pixels.
+    :ivar flow_window: side of the window of Lucas-Kanade, which follows what the templates lost, at half the
+        resolution, pixels there.
     :ivar flow_shift: farthest that a registration may end from where Lucas-Kanade brought the point, pixels.
     :ivar flow_correlation: correlation with the last frame above which a new template may be taken, 0 to 1.
     :ivar renewal_correlation: correlation with its last template that a point must keep for that, 0 to 1.
@@ -44,7 +45,7 @@ class TrackerOptions:
     template_correlation: float = 0.75
     template_shift: float = 2.0
     template_zoom: float = 1.6
-    flow_window: int = 21
+    flow_window: int = 11
     flow_shift: float = 1.0
     flow_correlation: float = 0.7
     renewal_correlation: float = 0.55

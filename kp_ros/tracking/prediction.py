@@ -97,6 +97,12 @@ class CoarseFlow:
         return FlowField(self._engine.calc(last, small, None), scale)
 
 
+def halved(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Half the resolution of an image, uint8 [H, W] to [H / 2, W / 2]; what is a pixel wide or high stays so."""
+    size = tuple(max(side // 2, min(side, 1)) for side in image.shape[::-1])
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA) if image.size else image, np.uint8)
+
+
 def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Halve an image until its shorter side is between 90 and 180 pixels.
 
@@ -104,8 +110,7 @@ def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     # Halving twice takes a sixth of the time of OpenCV's shrinking by four.
     while min(image.shape) >= 2 * _COARSE_SIDE:
-        size = (image.shape[1] // 2, image.shape[0] // 2)
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        image = halved(image)
     return image
 
 

@@ -14,13 +14,16 @@ from kp_ros.features import Features, Float32, Tracks
 from kp_ros.tracking.association import Lookup, crowded, search, similarity, unique_claims
 from kp_ros.tracking.lucas_kanade import flow
 from kp_ros.tracking.options import TrackerOptions
-from kp_ros.tracking.prediction import CoarseFlow, FlowField, relocate, thumbnail
+from kp_ros.tracking.prediction import CoarseFlow, FlowField, halved, relocate, thumbnail
 from kp_ros.tracking.replenishment import inside, open_places, texture, worthiest
 from kp_ros.tracking.templates import Sampler
 from kp_ros.tracking.verification import RayMap, epipolar_distance
 
 Booleans = NDArray[np.bool_]
 _IDENTITY = np.eye(2, dtype=np.float32)
+#: Where a frame gives less than this share of the tracks in new ones, no others are looked for in the next frames.
+_SATURATED = 0.02
+_REST_FRAMES = 2
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,20 @@ class _Frame:
     """One image as the tracker sees it.
 
     :ivar smooth: uint8 [H, W], what templates are taken from and registered in.
-    :ivar thumbnail: uint8 [h, w].
+    :ivar half: the same at half the resolution, what Lucas-Kanade works on.
+    :ivar thumbnail: uint8 [h, w], what the coarse flow works on and texture is judged in.
     """
 
     smooth: NDArray[np.uint8]
+    half: NDArray[np.uint8]
     thumbnail: NDArray[np.uint8]
     stamp_ns: int
 
     @staticmethod
     def of(image: NDArray[np.uint8], stamp_ns: int) -> _Frame:
         smooth = np.asarray(cv2.GaussianBlur(image, (5, 5), 0) if image.size else image.copy(), np.uint8)
-        return _Frame(smooth, thumbnail(image), stamp_ns)
+        half = halved(smooth)
+        return _Frame(smooth, half, thumbnail(half), stamp_ns)
 
 
 def _near(points: Float32, expected: Float32, distance: float) -> Booleans:
@@ -71,6 +77,7 @@ class HybridTracker:
         self._warp = np.zeros((options.max_tracks, 2, 2), np.float32)
         self._coarse = CoarseFlow()
         self._rays: RayMap | None = None
+        self._resting, self._enough = 0, 0
         self._next_id = 0
         self._tracks: Tracks | None = None
         self._last: _Frame | None = None
@@ -158,7 +165,7 @@ class HybridTracker:
         area = np.abs(warp[:, 0, 0] * warp[:, 1, 1] - warp[:, 0, 1] * warp[:, 1, 0])
         renew = found & ((area > options.template_zoom) | (area < 1 / options.template_zoom))
         missed = np.flatnonzero(~found)
-        followed, status = flow(last.smooth, frame.smooth, start[missed], predicted[missed], options.flow_window)
+        followed, status = flow(last.half, frame.half, start[missed], predicted[missed], options.flow_window)
         missed, followed = missed[status], followed[status]
         again, again_warp, correlation = self._register(missed, frame, followed)
         good = (correlation >= options.template_correlation) & _near(again, followed, options.flow_shift)
@@ -251,20 +258,11 @@ class HybridTracker:
     def _replenish(
         self, tracks: Tracks, frame: _Frame, features: Features, flown: FlowField, renewed: NDArray[np.int64]
     ) -> Tracks:
-        options, count = self.options, len(tracks)
-        shape = frame.smooth.shape
-        free = np.flatnonzero(
-            open_places(features.keypoints, tracks.keypoints, shape, options.spacing_pixels, self._sampler.reach)
-        )
-        features = features[free]
-        life = flown.frames_inside(features.keypoints, shape)
-        strength = texture(frame.thumbnail, shape, features.keypoints)
-        worth = strength * np.minimum(life, options.life_enough)
-        worth[(life < options.life_least) | (strength < options.texture)] = 0
-        new = features[worthiest(worth, options.max_tracks - count)]
+        new = self._begin(tracks, frame, features, flown)
+        count = len(tracks)
         rows = np.concatenate([renewed, np.arange(count, count + len(new))])
         keypoints = np.concatenate([tracks.keypoints, new.keypoints]).astype(np.float32)
-        self._make_room(options.max_tracks)
+        self._make_room(self.options.max_tracks)
         self._templates[rows] = self._sampler.take(frame.smooth, keypoints[rows])
         self._warp[rows] = _IDENTITY
         ids = np.arange(self._next_id, self._next_id + len(new), dtype=np.uint32)
@@ -277,6 +275,25 @@ class HybridTracker:
             np.concatenate([tracks.scores, new.scores]),
             np.concatenate([tracks.descriptors, new.descriptors]),
         )
+
+    def _begin(self, tracks: Tracks, frame: _Frame, features: Features, flown: FlowField) -> Features:
+        """The detections that become tracks."""
+        options, shape = self.options, frame.smooth.shape
+        if self._resting > 0 and len(tracks) >= max(self._enough, options.max_tracks // 2):
+            self._resting -= 1
+            return features[:0]
+        features = features[
+            open_places(features.keypoints, tracks.keypoints, shape, options.spacing_pixels, self._sampler.reach)
+        ]
+        life = flown.frames_inside(features.keypoints, shape)
+        strength = texture(frame.thumbnail, shape, features.keypoints)
+        worth = strength * np.minimum(life, options.life_enough)
+        worth[(life < options.life_least) | (strength < options.texture)] = 0
+        new = features[worthiest(worth, options.max_tracks - len(tracks))]
+        few = _SATURATED * options.max_tracks
+        self._resting = _REST_FRAMES if len(new) < few else 0
+        self._enough = len(tracks) + len(new) - int(few)
+        return new
 
 
 def _none(features: Features) -> Tracks:
