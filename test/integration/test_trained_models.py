@@ -1,4 +1,4 @@
-"""The four training methods, from their first steps to keypoints on the wire: what they export runs in the node unchanged."""
+"""The four training methods: what they export after their first steps runs in the node unchanged."""
 
 from __future__ import annotations
 
