@@ -24,6 +24,7 @@ from training.losses.advantages import RunningMean, masked_mean, per_point, scal
 from training.losses.policy_gradient import Reduction, policy_loss
 from training.methods.method import Method, MethodConfig, MethodObjective, Trained
 from training.policy import PolicyMaps
+from training.regularisers.coverage import coverage
 from training.regularisers.entropy import entropy
 from training.regularisers.fast_warm_up import fast_heat, fast_warm_up
 from training.regularisers.scheduled import scheduled_sum
@@ -102,6 +103,9 @@ class TraqpointConfig(MethodConfig):
     :ivar corner_weight: of the FAST warm-up.
     :ivar corner_threshold: of FAST, grey levels.
     :ivar entropy_weight: of the entropy, which is to be large.
+    :ivar coverage_weight: of DaD's coverage regulariser, which the paper does not have: without it the probability of
+        small networks gathers in a few places.
+    :ivar coverage_sigma: of its blur, pixels.
     :ivar entropy_cell: side of the cells over which entropy is taken; None takes it over the image, as the paper does.
     """
 
@@ -129,6 +133,8 @@ class TraqpointConfig(MethodConfig):
     corner_threshold: int = 20
     entropy_weight: Schedule = field(default_factory=lambda: Schedule(start=0.001))
     entropy_cell: int | None = None
+    coverage_weight: Schedule = field(default_factory=Schedule)
+    coverage_sigma: float = 8.0
 
 
 class Traqpoint(MethodObjective):
@@ -147,8 +153,15 @@ class Traqpoint(MethodObjective):
         config, progress = self.config, step / self.config.steps
         reference = self.policy(batch.images[:, :1])
         logits, valid = reference.logits[:, 0], batch.valid[:, 0]
-        terms = {"negative_entropy": lambda: -entropy(logits, valid, config.entropy_cell)}
-        weights = {"negative_entropy": config.entropy_weight, "corners": config.corner_weight}
+        terms = {
+            "negative_entropy": lambda: -entropy(logits, valid, config.entropy_cell),
+            "coverage": lambda: coverage(logits, valid, config.coverage_sigma),
+        }
+        weights = {
+            "negative_entropy": config.entropy_weight,
+            "coverage": config.coverage_weight,
+            "corners": config.corner_weight,
+        }
         if config.objective is Objective.SUPERVISED:
             loss = fast_warm_up(logits, *confirmed_corners(batch, config.corner_threshold, config.depth_tolerance))
             figures = {"reward": -loss.detach()}

@@ -74,6 +74,7 @@ def test_the_papers_scalar_advantage_sharpens_the_policy(config: TraqpointConfig
         {"least_cosine": 0.5},
         {"entropy_cell": 16, "entropy_weight": Schedule(start=0.01)},
         {"corner_weight": Schedule(start=1.0)},
+        {"coverage_weight": Schedule(start=1.0)},
     ],
 )
 def test_every_ablation_is_a_setting(config: TraqpointConfig, changes: dict[str, Any]) -> None:
