@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 from kp_ros.commands.reporting import console, reported, say
+from kp_ros.detectors.tensorrt_building import BuildWatcher
 
 HELP = """Build TensorRT engines ahead of time, list them, remove them.
 
@@ -103,15 +104,16 @@ def register(app: typer.Typer) -> None:
         say(f"{count} engines removed from {cache.folder}, {freed / 1e6:.1f} MB")
 
 
-class _Shown:
-    """Shows TensorRT's progress; the bar never goes back when a phase within a phase begins."""
+class _Shown(BuildWatcher):
+    """Shows how far a build is."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
-        self._progress, self._task, self._furthest = progress, task, 0.0
+    def __init__(self, bar: Progress, task: TaskID) -> None:
+        super().__init__()
+        self._bar, self._task = bar, task
 
     def __call__(self, phase: str, share: float) -> None:
-        self._furthest = max(self._furthest, share)
-        self._progress.update(self._task, completed=self._furthest, description=phase)
+        super().__call__(phase, share)
+        self._bar.update(self._task, completed=self.share, description=phase)
 
 
 def _bar() -> Progress:

@@ -58,6 +58,11 @@ class Backend(Protocol):
         """Whether building takes so long that another backend should serve meanwhile."""
         ...
 
+    @property
+    def progress(self) -> str:
+        """How far a build is, for people to read; empty where nobody knows."""
+        ...
+
     def build(self, model: ModelFile, height: int, width: int, max_keypoints: int) -> Program:
         """Build a model for one image size, which is a multiple of its stride.
 
@@ -131,7 +136,8 @@ class ExportedDetector:
     def building(self) -> str:
         """What is being built in the background, for people to read; empty when nothing is."""
         sizes = ", ".join(f"{width} x {height}" for height, width in list(self._coming))
-        return f"{self._backend.name} for {sizes}" if sizes else ""
+        progress = self._backend.progress if sizes else ""
+        return " ".join(filter(None, (f"{self._backend.name} for {sizes}", progress))) if sizes else ""
 
     def __call__(self, image: NDArray[np.uint8]) -> Features:
         """Detect and describe, see :class:`kp_ros.detectors.base.Detector`."""

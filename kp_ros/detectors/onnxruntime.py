@@ -36,6 +36,11 @@ class OnnxRuntimeBackend:
         return False
 
     @property
+    def progress(self) -> str:
+        """It is done before anybody could look."""
+        return ""
+
+    @property
     def missing(self) -> str:
         """What is missing for this backend to run here, and what to do; empty when nothing is."""
         if not self.cuda or "CUDAExecutionProvider" in onnxruntime.get_available_providers():

@@ -34,6 +34,11 @@ class OpenVinoBackend:
         return False
 
     @property
+    def progress(self) -> str:
+        """It is done before anybody could look."""
+        return ""
+
+    @property
     def missing(self) -> str:
         """What is missing for this backend to run here, and what to do; empty when nothing is."""
         if importlib.util.find_spec("openvino") is None:

@@ -12,7 +12,7 @@ from kp_ros.detectors.cuda import Machine, load_cuda, this_machine
 from kp_ros.detectors.engine_cache import EngineCache, EngineKey, default_folder
 from kp_ros.detectors.half import to_half
 from kp_ros.detectors.model_file import ModelFile
-from kp_ros.detectors.tensorrt_building import Progress, build_engine
+from kp_ros.detectors.tensorrt_building import BuildWatcher, Progress, build_engine
 from kp_ros.detectors.tensorrt_running import EngineError, TensorRtProgram
 
 PRECISIONS = ("fp16", "fp32")
@@ -24,13 +24,13 @@ class TensorRtBackend:
     """:ivar module: ``tensorrt`` or ``tensorrt_rtx``.
     :ivar precision: of the convolutions; a model that is not fp32 already keeps its own.
     :ivar cache: of built engines.
-    :ivar progress: is told how far a build is.
+    :ivar watcher: is told how far a build is.
     """
 
     module: str = "tensorrt"
     precision: str = "fp16"
     cache: EngineCache = field(default_factory=lambda: EngineCache(default_folder()))
-    progress: Progress | None = None
+    watcher: BuildWatcher = field(default_factory=lambda: BuildWatcher())
 
     @property
     def name(self) -> str:
@@ -41,6 +41,11 @@ class TensorRtBackend:
     def patient(self) -> bool:
         """On a Jetson a build takes minutes."""
         return True
+
+    @property
+    def progress(self) -> str:
+        """See :class:`kp_ros.detectors.exported.Backend`."""
+        return f"({self.watcher.share:.0%}: {self.watcher.phase})" if self.watcher.phase else ""
 
     @property
     def missing(self) -> str:
@@ -86,7 +91,7 @@ class TensorRtBackend:
         content, precision = graph_of(model, *size, max_keypoints, self.precision)
         key = engine_key(trt, model, precision, size, max_keypoints, machine)
         targets = (machine.compute_capability,) if not machine.gpu else ()
-        return _Order(key, trt, content, self.progress, targets)
+        return _Order(key, trt, content, self.watcher, targets)
 
 
 @dataclass(frozen=True)

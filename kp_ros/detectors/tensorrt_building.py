@@ -21,6 +21,21 @@ MODULES = ("tensorrt", "tensorrt_rtx")
 Progress = Callable[[str, float], None]
 
 
+class BuildWatcher:
+    """Remembers how far a build is; the share never falls when a phase within a phase begins.
+
+    :ivar phase: what is being done, in TensorRT's words; empty before a build.
+    :ivar share: of the build that is done, 0 to 1.
+    """
+
+    def __init__(self) -> None:
+        self.phase, self.share = "", 0.0
+
+    def __call__(self, phase: str, share: float) -> None:
+        """Take in what TensorRT tells."""
+        self.phase, self.share = phase, max(self.share, share)
+
+
 def missing(name: str) -> str:
     """Why a TensorRT cannot be used here, and what to do; empty where it can."""
     if importlib.util.find_spec(name) is None:

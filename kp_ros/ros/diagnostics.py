@@ -27,6 +27,7 @@ class NodeState:
     :ivar image_publishers: how many publish there.
     :ivar camera_problem: why there is no calibration; empty where there is one.
     :ivar model: None where none is loaded.
+    :ivar building: what is built in the background, and how far it is; empty when nothing is.
     :ivar statistics: None unless the node is active.
     """
 
@@ -39,6 +40,7 @@ class NodeState:
     camera_problem: str
     model: DetectorInfo | None
     statistics: Snapshot | None
+    building: str = ""
 
 
 def diagnose(state: NodeState) -> list[DiagnosticStatus]:
@@ -64,7 +66,10 @@ def _node(state: NodeState) -> DiagnosticStatus:
     values: dict[str, Any] = {"state": state.lifecycle}
     if state.model is not None:
         values |= {"model": state.model.name, "backend": state.model.backend, "precision": state.model.precision}
-    status = _status(state, "node", state.problem, state.lifecycle, values)
+    if state.building:
+        values["building"] = state.building
+    well = f"{state.lifecycle}; builds {state.building}" if state.building else state.lifecycle
+    status = _status(state, "node", state.problem, well, values)
     if state.problem:
         status.level = DiagnosticStatus.ERROR
     return status

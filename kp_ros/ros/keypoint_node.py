@@ -24,12 +24,13 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from kp_ros.detectors import load_detector
+from kp_ros.detectors import DetectorInfo, load_detector
 from kp_ros.errors import UserError
 from kp_ros.frontend import Frontend
 from kp_ros.ros.camera_watch import CameraWatch
 from kp_ros.ros.diagnostics import NodeState, diagnose
 from kp_ros.ros.image_subscription import ImageSubscription
+from kp_ros.ros.log_bridge import NodeLogHandler
 from kp_ros.ros.parameters import Settings, declare, refusal
 from kp_ros.ros.pipeline import Pipeline
 from kp_ros.ros.publishers import Publishers, model_message
@@ -81,8 +82,10 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
     def __init__(self, **arguments: Any) -> None:
         super().__init__("keypoint_node", **arguments)
         self.settings = declare(self)
+        self._log_handler = NodeLogHandler(self.get_logger())
         self._configured: Configured | None = None
         self._active: Active | None = None
+        self._announced: DetectorInfo | None = None
         self._lifecycle = "unconfigured"
         self._problem = ""
         self.add_on_set_parameters_callback(self._on_set_parameters)
@@ -103,6 +106,11 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
         """Stop and free everything, in whatever state the node is."""
         self._stop()
         self._free()
+
+    def destroy_node(self) -> None:
+        """Also stop listening to the package's log."""
+        self._log_handler.close()
+        super().destroy_node()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model and create the publishers."""
@@ -166,6 +174,8 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
             max_keypoints=settings.max_keypoints,
             score_threshold=settings.score_threshold,
             threads=settings.threads or None,
+            precision=settings.precision,
+            background=True,
         )
         with ExitStack() as undo:
             undo.callback(detector.close)
@@ -211,11 +221,22 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
             images = ImageSubscription(self, kind, topics.image, pipeline.submit, statistics.lost)
             undo.pop_all()
         self._active = Active(statistics, pipeline, camera_info, images)
-        configured.publishers.model.publish(model_message(configured.frontend.detector.info))
+        self._announce_model(configured)
         self.get_logger().info(f"images from {topics.image}, calibration from {topics.camera_info}")
+
+    def _announce_model(self, configured: Configured) -> None:
+        """Publish what runs the model; again when an engine that was built meanwhile has taken over."""
+        info = configured.frontend.detector.info
+        if info == self._announced:
+            return
+        if self._announced is not None:
+            self.get_logger().info(f"{info.name} now runs on {info.backend} in {info.precision}")
+        self._announced = info
+        configured.publishers.model.publish(model_message(info))
 
     def _stop(self) -> None:
         active, self._active = self._active, None
+        self._announced = None
         if active is None:
             return
         self.destroy_subscription(active.camera_info)
@@ -260,6 +281,8 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
 
     def _publish_diagnostics(self) -> None:
         configured, active = self._configured, self._active
+        if configured is not None and active is not None:
+            self._announce_model(configured)
         topics = configured.topics if configured else input_topics(self, self.settings.image_transport)
         state = NodeState(
             name=self.get_fully_qualified_name(),
@@ -270,6 +293,7 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
             image_publishers=self.count_publishers(topics.image),
             camera_problem=active.pipeline.camera_watch.problem if active else "",
             model=configured.frontend.detector.info if configured else None,
+            building=getattr(configured.frontend.detector, "building", "") if configured else "",
             statistics=active.statistics.snapshot() if active else None,
         )
         message = DiagnosticArray(status=diagnose(state))

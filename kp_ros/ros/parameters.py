@@ -10,7 +10,7 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
-from kp_ros.detectors import BACKENDS
+from kp_ros.detectors import BACKENDS, PRECISIONS
 
 
 class Change(Enum):
@@ -47,6 +47,7 @@ class Settings:
         Change.UNCONFIGURED,
     )
     backend: str = _setting("auto", "What runs the model.", Change.UNCONFIGURED, choices=BACKENDS)
+    precision: str = _setting("fp16", "Of TensorRT's convolutions.", Change.UNCONFIGURED, choices=PRECISIONS)
     max_keypoints: int = _setting(
         1024, "The most keypoints that are detected in an image.", Change.UNCONFIGURED, limits=(1, 3840)
     )

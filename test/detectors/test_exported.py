@@ -97,7 +97,7 @@ def test_padding_repeats_the_edge_and_spares_images_that_fit() -> None:
 class Slow:
     """A backend that builds when it is let, and then answers as ONNX Runtime."""
 
-    name, patient = "slow", True
+    name, patient, progress = "slow", True, "(40%: tactics)"
 
     def __init__(self, fails: bool = False) -> None:
         self.let, self.fails = threading.Event(), fails
@@ -127,7 +127,7 @@ def test_a_stand_in_serves_until_the_engine_is_built() -> None:
     assert detector.info.backend == "onnxruntime-cpu" and detector.building == ""
     expected = detector(image).keypoints
     assert detector.info.backend == "onnxruntime-cpu"
-    assert detector.building == "slow for 160 x 128"
+    assert detector.building == "slow for 160 x 128 (40%: tactics)"
     slow.let.set()
     wait_until(lambda: serves(detector, image, "slow"))
     assert detector.building == ""

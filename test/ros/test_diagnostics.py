@@ -55,6 +55,12 @@ def test_a_healthy_node_is_ok_in_every_respect() -> None:
     assert {item.key: item.value for item in found["node"].values}["model"] == "kp_base"
 
 
+def test_a_build_in_the_background_is_told_and_is_no_fault() -> None:
+    node = statuses(replace(ACTIVE, building="tensorrt for 640 x 480 (40%: tactics)"))["node"]
+    assert node.level == DiagnosticStatus.OK and "40%" in node.message
+    assert {item.key: item.value for item in node.values}["building"].startswith("tensorrt")
+
+
 @pytest.mark.parametrize(
     ("subject", "state", "statistics", "words"),
     [
