@@ -70,20 +70,22 @@ class CoarseFlow:
     """
 
     def __init__(self) -> None:
-        self._engine: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._engine.setFinestScale(1)
-        self._engine.setPatchStride(_STRIDE)
+        self._fine: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._fine.setFinestScale(1)
+        self._fine.setPatchStride(_STRIDE)
+        self._quick: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._last: NDArray[np.uint8] | None = None
 
     def reset(self) -> None:
         """Forget the last image."""
         self._last = None
 
-    def step(self, small: NDArray[np.uint8], shape: tuple[int, ...]) -> FlowField:
+    def step(self, small: NDArray[np.uint8], shape: tuple[int, ...], calm: bool) -> FlowField:
         """Compute the flow from the last image to this one, and remember this one.
 
         :param small: uint8 [h, w], the image's thumbnail.
         :param shape: of the image, (H, W).
+        :param calm: little moves, so that half the resolution, in a third of the time, predicts well enough.
         """
         height, width = small.shape
         if min(small.shape) < _SMALLEST_SIDE:
@@ -94,7 +96,8 @@ class CoarseFlow:
         scale = np.array([shape[1] / width, shape[0] / height], np.float32)
         if last is None or last.shape != small.shape:
             return FlowField(None, scale)
-        return FlowField(self._engine.calc(last, small, None), scale)
+        engine = self._quick if calm else self._fine
+        return FlowField(engine.calc(last, small, None), scale)
 
 
 def halved(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -21,6 +21,8 @@ from kp_ros.tracking.verification import RayMap, epipolar_distance
 
 Booleans = NDArray[np.bool_]
 _IDENTITY = np.eye(2, dtype=np.float32)
+#: Where a prediction leads to so large a share of the templates, a quicker one does as well.
+_CALM = 0.9
 #: Where a frame gives less than this share of the tracks in new ones, no others are looked for in the next frames.
 _SATURATED = 0.02
 _REST_FRAMES = 2
@@ -76,6 +78,7 @@ class HybridTracker:
         self._templates = self._sampler.empty(options.max_tracks)
         self._warp = np.zeros((options.max_tracks, 2, 2), np.float32)
         self._coarse = CoarseFlow()
+        self._calm = False
         self._rays: RayMap | None = None
         self._resting, self._enough = 0, 0
         self._next_id = 0
@@ -87,6 +90,7 @@ class HybridTracker:
         self._tracks = None
         self._last = None
         self._coarse.reset()
+        self._calm, self._resting = False, 0
 
     def update(self, image: NDArray[np.uint8], stamp_ns: int, features: Features, camera: Camera | None) -> Tracks:
         """Carry the tracks on to one more image; see :class:`kp_ros.tracking.base.Tracker`."""
@@ -97,8 +101,8 @@ class HybridTracker:
                 self.reset()
                 tracks, last = None, None
         frame = _Frame.of(image, stamp_ns)
-        flown = self._coarse.step(frame.thumbnail, image.shape)
-        renewed = np.zeros(0, np.int64)
+        flown = self._coarse.step(frame.thumbnail, image.shape, self._calm)
+        renewed, free = np.zeros(0, np.int64), np.ones(len(features), bool)
         if tracks is None or last is None:
             tracks = _none(features)
         elif len(tracks):
@@ -107,8 +111,8 @@ class HybridTracker:
             if len(tracks) < (1 - self.options.relocation_share) * len(predicted):
                 # What most tracks did not follow is no flow: the view was cut.
                 flown = FlowField(None, flown.scale)
-            tracks, features = self._confirm(tracks, image.shape, features)
-        self._tracks = self._replenish(tracks, frame, features, flown, renewed)
+            free = self._confirm(tracks, image.shape, features)
+        self._tracks = self._replenish(tracks, frame, features, free, flown, renewed)
         self._last = frame
         return self._tracks[np.argsort(self._tracks.track_id)]
 
@@ -162,6 +166,7 @@ class HybridTracker:
         options, count = self.options, len(start)
         points, warp, correlation = self._register(slice(0, count), frame, predicted)
         found = (correlation >= options.template_correlation) & _near(points, predicted, options.template_shift)
+        self._calm = bool(found.mean() >= _CALM)
         area = np.abs(warp[:, 0, 0] * warp[:, 1, 1] - warp[:, 0, 1] * warp[:, 1, 0])
         renew = found & ((area > options.template_zoom) | (area < 1 / options.template_zoom))
         missed = np.flatnonzero(~found)
@@ -235,7 +240,8 @@ class HybridTracker:
             templates[:room], warp[:room] = self._templates, self._warp
             self._templates, self._warp = templates, warp
 
-    def _confirm(self, tracks: Tracks, shape: tuple[int, ...], features: Features) -> tuple[Tracks, Features]:
+    def _confirm(self, tracks: Tracks, shape: tuple[int, ...], features: Features) -> Booleans:
+        """Step 6, in place; which detections are left, bool [M]."""
         options = self.options
         claim, distance = Lookup(features.keypoints, shape, options.confirm_pixels).nearest(tracks.keypoints)
         close = np.flatnonzero(claim >= 0)
@@ -243,12 +249,11 @@ class HybridTracker:
         claim[close[alike < options.confirm_similarity]] = -1
         claim = unique_claims(claim, distance)
         index = np.flatnonzero(claim >= 0)
-        scores, descriptors = tracks.scores.copy(), tracks.descriptors.copy()
-        scores[index], descriptors[index] = features.scores[claim[index]], features.descriptors[claim[index]]
-        confirmed = Tracks(tracks.track_id, tracks.age, tracks.keypoints, tracks.velocity, scores, descriptors)
+        tracks.scores[index] = features.scores[claim[index]]
+        tracks.descriptors[index] = features.descriptors[claim[index]]
         free = np.ones(len(features), bool)
         free[claim[index]] = False
-        return confirmed, features[free]
+        return free
 
     def _rays_of(self, camera: Camera | None) -> RayMap | None:
         if camera is None or self._rays is None or camera is not self._rays.camera:
@@ -256,9 +261,15 @@ class HybridTracker:
         return self._rays
 
     def _replenish(
-        self, tracks: Tracks, frame: _Frame, features: Features, flown: FlowField, renewed: NDArray[np.int64]
+        self,
+        tracks: Tracks,
+        frame: _Frame,
+        features: Features,
+        free: Booleans,
+        flown: FlowField,
+        renewed: NDArray[np.int64],
     ) -> Tracks:
-        new = self._begin(tracks, frame, features, flown)
+        new = self._begin(tracks, frame, features, free, flown)
         count = len(tracks)
         rows = np.concatenate([renewed, np.arange(count, count + len(new))])
         keypoints = np.concatenate([tracks.keypoints, new.keypoints]).astype(np.float32)
@@ -276,15 +287,15 @@ class HybridTracker:
             np.concatenate([tracks.descriptors, new.descriptors]),
         )
 
-    def _begin(self, tracks: Tracks, frame: _Frame, features: Features, flown: FlowField) -> Features:
+    def _begin(self, tracks: Tracks, frame: _Frame, features: Features, free: Booleans, flown: FlowField) -> Features:
         """The detections that become tracks."""
         options, shape = self.options, frame.smooth.shape
         if self._resting > 0 and len(tracks) >= max(self._enough, options.max_tracks // 2):
             self._resting -= 1
             return features[:0]
-        features = features[
-            open_places(features.keypoints, tracks.keypoints, shape, options.spacing_pixels, self._sampler.reach)
-        ]
+        places = features.keypoints
+        free = free & open_places(places, tracks.keypoints, shape, options.spacing_pixels, self._sampler.reach)
+        features = features[free]
         life = flown.frames_inside(features.keypoints, shape)
         strength = texture(frame.thumbnail, shape, features.keypoints)
         worth = strength * np.minimum(life, options.life_enough)
