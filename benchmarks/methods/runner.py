@@ -25,7 +25,7 @@ import torch
 
 from training.checkpoint import load_checkpoint
 from training.configuration import commit, load_config
-from training.data.guard import RUN_FILE, load_fingerprints, refuse_training_frames
+from training.data.guard import RUN_FILE, TrainedOnError, load_fingerprints, refuse_training_frames
 from training.data.readers.opening import open_sequences
 from training.data.sequence import Sequence as Frames
 from training.evaluation.cache import default_cache
@@ -185,7 +185,7 @@ def held_out_figures(method: str, run: Path, checkpoints: Sequence[Path], batche
 def unseen_sequences(paths: Sequence[Path], checkpoints: Sequence[Path], split: float = 0.8) -> list[Frames]:
     """Sequences to judge by: whole, or their last part where the first has trained one of the runs.
 
-    :raises training.data.guard.TrainedOnError: even that part has.
+    :raises TrainedOnError: even that part has.
     """
     found = []
     runs = [checkpoint.parent / RUN_FILE for checkpoint in checkpoints]
@@ -195,7 +195,7 @@ def unseen_sequences(paths: Sequence[Path], checkpoints: Sequence[Path], split: 
             try:
                 for trained in prints:
                     refuse_training_frames("these runs", trained, [part])
-            except ValueError:
+            except TrainedOnError:
                 if part is sequence:
                     continue
                 raise
