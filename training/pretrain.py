@@ -28,6 +28,7 @@ from training.networks.making import NetworkChoice, start_network
 from training.optimisation import TrainerSettings
 from training.precision import Precision, autocast
 from training.run_log import LOG_EVERY
+from training.runs import load_network
 from training.schedules import Schedule, Shape
 from training.trainer import train
 
@@ -55,6 +56,7 @@ class PretrainConfig:
     :ivar seed: of the weights and of all random choices.
     :ivar checkpoint_every: steps.
     :ivar threads: of torch.
+    :ivar start: a run's ``last.pt`` to begin with, of the same network; None begins with random weights.
     """
 
     photographs: list[Path]
@@ -76,6 +78,7 @@ class PretrainConfig:
     seed: int = 0
     checkpoint_every: int = 500
     threads: int = 2
+    start: Path | None = None
     homography: HomographySettings = field(default_factory=HomographySettings)
     appearance: PhotometricSettings = field(default_factory=PhotometricSettings)
 
@@ -96,7 +99,7 @@ class Pretraining(nn.Module):
         with autocast(config.precision, images.device):
             logits, descriptors = self.network(images)
         logits, descriptors = logits.float(), descriptors.float()
-        probabilities = probability_map(logits.detach())
+        probabilities = torch.maximum(probability_map(logits.detach()), self.of_negatives(images))
         reference, target = probabilities.chunk(2)
         share = corner_share(config, step)
         labels = propose_labels(
@@ -129,6 +132,20 @@ class Pretraining(nn.Module):
         if (step + 1) % LOG_EVERY == 0:
             figures["repeatability"] = hit_rate(reference, target, batch.homography, config.density)
         return loss, figures
+
+    @torch.no_grad()
+    def of_negatives(self, images: Tensor) -> Tensor:
+        """Probability maps of the photographic negatives.
+
+        A detector that labels its own training soon finds only dark points, or only light ones, as DaD's do (Edstedt et
+        al. 2025): labels that hold what it finds in either image keep both.
+        """
+        # Negatives must not move the batch statistics.
+        self.network.eval()
+        with autocast(self.config.precision, images.device):
+            logits, _ = self.network(255 - images)
+        self.network.train(self.training)
+        return probability_map(logits.float())
 
 
 def corner_share(config: PretrainConfig, step: int) -> float:
@@ -197,10 +214,12 @@ def pretrain(config: PretrainConfig, folder: Path) -> int:
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     photographs = [load_photograph(path) for path in list_photographs(config.photographs)]
-    record_training_frames(folder, map(read_photograph_folder, config.photographs))
+    ancestors = [config.start] if config.start else []
+    record_training_frames(folder, map(read_photograph_folder, config.photographs), ancestors)
     count = config.steps * config.accumulate
     dataset = HomographyPairs(photographs, config.homography, config.appearance, config.batch_size, count, config.seed)
-    objective = Pretraining(start_network(config.network), config)
+    network = load_network(config.start) if config.start else start_network(config.network)
+    objective = Pretraining(network, config)
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out of its stubs
     return train(objective, dataset, trainer_settings(config), folder)
 

@@ -112,10 +112,20 @@ def fingerprints_of(sequences: Iterable[Sequence]) -> Fingerprints:
     return _unique(np.array(known, np.uint8).reshape(-1, BYTES))
 
 
-def record_training_frames(run: Path, sequences: Iterable[Sequence]) -> None:
-    """Write the fingerprints of a run's frames into its folder, once: a resumed run has them already."""
-    if not (run / RUN_FILE).exists():
-        fingerprints_of(sequences).save(run / RUN_FILE)
+def record_training_frames(run: Path, sequences: Iterable[Sequence], ancestors: Iterable[Path] = ()) -> None:
+    """Write the fingerprints of all frames that a run's network owes something to into its folder.
+
+    Once: a resumed run has them already.
+
+    :param ancestors: checkpoints that the run starts or learns from; runs that recorded nothing add nothing.
+    """
+    if (run / RUN_FILE).exists():
+        return
+    recorded = fingerprints_of(sequences)
+    for file in (checkpoint.parent / RUN_FILE for checkpoint in ancestors):
+        if file.is_file():
+            recorded = recorded.joined(load_fingerprints(file))
+    recorded.save(run / RUN_FILE)
 
 
 def _unique(values: NDArray[np.uint8]) -> Fingerprints:

@@ -38,12 +38,15 @@ class DistillationConfig(MethodConfig):
 
     :ivar teachers: checkpoints of runs, of any methods.
     :ivar rule: maximum, mean or product.
+    :ivar negatives: each teacher judges the photographic negative too, as a teacher of its own: what one learnt of dark
+        points then holds of light ones, and a detector of one sign teaches both.
     """
 
     method: str = "distillation"
     image: AugmentationSettings = field(default_factory=turned_and_shifted)
     teachers: list[Path] = field(default_factory=list)
     rule: Rule = Rule.MAXIMUM
+    negatives: bool = False
 
     @property
     def ancestors(self) -> list[Path]:
@@ -90,9 +93,11 @@ class Distillation(MethodObjective):
         """See :class:`training.methods.method.MethodObjective`."""
         valid = batch.valid.flatten(0, 1)
         with torch.no_grad():
+            seen = [batch.images, 255 - batch.images] if self.config.negatives else [batch.images]
             taught = [
-                image_log_softmax(masked_logits(teacher(batch.images).logits.flatten(0, 1), valid))
+                image_log_softmax(masked_logits(teacher(images).logits.flatten(0, 1), valid))
                 for teacher in self.teachers
+                for images in seen
             ]
             target = target_log_probabilities(torch.stack(taught), self.config.rule)
         student = image_log_softmax(masked_logits(self.policy(batch.images).logits.flatten(0, 1), valid))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from training.data.frame_batches import FrameBatches
-from training.data.guard import RUN_FILE, fingerprints_of, load_fingerprints
+from training.data.guard import record_training_frames
 from training.data.readers.photograph_folder import read_photograph_folder
 from training.data.sequence import Sequence
 from training.methods.method import Method, MethodConfig, MethodObjective
@@ -59,19 +59,5 @@ def run_method(method: Method[Any], config: MethodConfig, folder: Path) -> int:
     sequences = open_training_data(config.data)
     dataset = make_dataset(method, config, sequences)
     photographs = [read_photograph_folder(path) for path in config.data.photographs]
-    record_frames(folder, [*sequences, *photographs], config.ancestors)
+    record_training_frames(folder, [*sequences, *photographs], config.ancestors)
     return train(make_objective(method, config), dataset, config, folder)
-
-
-def record_frames(folder: Path, sequences: list[Sequence], ancestors: list[Path]) -> None:
-    """Write the fingerprints of all frames that the run's network owes something to; a resumed run has them already.
-
-    :param ancestors: checkpoints; those of runs that recorded nothing add nothing.
-    """
-    if (folder / RUN_FILE).exists():
-        return
-    recorded = fingerprints_of(sequences)
-    for file in (checkpoint.parent / RUN_FILE for checkpoint in ancestors):
-        if file.is_file():
-            recorded = recorded.joined(load_fingerprints(file))
-    recorded.save(folder / RUN_FILE)
