@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from kp_ros.detectors.model_file import METADATA, read_model
 from kp_ros.detectors.exported import ExportedDetector
+from kp_ros.detectors.model_file import METADATA, read_model
 from kp_ros.detectors.onnxruntime import OnnxRuntimeBackend
 from training.export import ExportError, export
 from training.networks import detector_graph

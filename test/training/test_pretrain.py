@@ -16,7 +16,7 @@ from training.configuration import load_config
 from training.data.homography_pairs import HomographyPairs, HomographySettings
 from training.data.photographs import Photograph
 from training.data.photometric import PhotometricSettings
-from training.networks.keypoint_network import KeypointNetwork
+from training.networks.keypoint_network import KeypointNetwork, probability_map
 from training.precision import Precision
 from training.pretrain import PretrainConfig, Pretraining, corner_share, hit_rate, pretrain
 from training.runs import load_network
@@ -129,3 +129,29 @@ def test_a_runs_checkpoint_gives_its_network(unbroken: Path) -> None:
     assert not network.training
     name = "score.pixels.weight"
     assert torch.equal(network.state_dict()[name], load_checkpoint(unbroken).model[f"network.{name}"])
+
+
+def test_negatives_are_judged_as_images_and_move_no_statistics(photographs: Path) -> None:
+    torch.manual_seed(0)
+    objective = Pretraining(KeypointNetwork(8, 16), small(photographs)).train()
+    images = torch.rand(2, 1, 64, 64) * 255
+    with torch.no_grad():
+        objective.network(images)
+        before = {name: value.clone() for name, value in objective.state_dict().items()}
+        found = objective.of_negatives(images)
+        assert all(torch.equal(value, before[name]) for name, value in objective.state_dict().items())
+        assert objective.network.training
+        expected = probability_map(objective.network.eval()(255 - images)[0])
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_run_goes_on_from_another_ones_network(photographs: Path, unbroken: Path, tmp_path: Path) -> None:
+    config = load_config(
+        PretrainConfig,
+        CONFIGS / "pretrain.yaml",
+        [*options(photographs, 1), f"start={unbroken}", "learning_rate=1e-9"],
+    )
+    assert pretrain(config, tmp_path) == 1
+    started, start = load_checkpoint(tmp_path / CHECKPOINT).model, load_checkpoint(unbroken).model
+    name = "network.score.pixels.weight"
+    torch.testing.assert_close(started[name], start[name], atol=1e-6, rtol=0)

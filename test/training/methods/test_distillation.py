@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,16 @@ def test_padding_teaches_nothing(small: dict[str, Any], teachers: list[Path]) ->
 def test_without_teachers_it_says_what_to_set(small: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="teachers"):
         Distillation(DistillationConfig(**small), make_network(NETWORK))
+
+
+def test_a_teacher_of_one_sign_teaches_both(small: dict[str, Any], teachers: list[Path]) -> None:
+    """With negatives, an image and its negative have one target: their maximum."""
+    config = DistillationConfig(**small, teachers=teachers[:1], negatives=True)
+    objective = Distillation(config, make_network(NETWORK))
+    batch = one_batch(DISTILLATION, config)
+    with torch.no_grad():
+        _, figures = objective(batch, 0)
+        _, mirrored = objective(replace(batch, images=255 - batch.images), 0)
+        _, one_sided = Distillation(replace(config, negatives=False), make_network(NETWORK))(batch, 0)
+    torch.testing.assert_close(figures["target_entropy"], mirrored["target_entropy"])
+    assert abs(float(figures["target_entropy"] - one_sided["target_entropy"])) > 1e-4
