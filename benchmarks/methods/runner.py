@@ -14,7 +14,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kp_ros.recordings.output import OutputFile
 from training.checkpoint import load_checkpoint
 from training.configuration import commit, load_config
 from training.data.guard import RUN_FILE, TrainedOnError, load_fingerprints, refuse_training_frames
@@ -226,6 +227,17 @@ def repeatability_by_budget(
                     if share is not None:
                         shares.setdefault(f"{budget}@{gap}", []).append(share)
     return {name: round(float(np.mean(values)), 2) for name, values in shares.items()}
+
+
+def kept(file: Path, checkpoint: Path, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What was computed of a checkpoint before, unless the checkpoint is newer."""
+    if not file.exists() or file.stat().st_mtime < checkpoint.stat().st_mtime:
+        values = compute()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with OutputFile(file) as temporary:
+            temporary.write_text(json.dumps(values))
+    found: dict[str, float] = json.loads(file.read_text())
+    return found
 
 
 def over_seeds(values: Sequence[float | None]) -> dict[str, float]:

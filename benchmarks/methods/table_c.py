@@ -11,6 +11,8 @@ trained none. --start adds a row: the pre-trained detector.
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from benchmarks.methods.runner import (
     Variant,
     arguments_of,
     data_overrides,
+    kept,
     repeatability_by_budget,
     table,
     train_all,
@@ -35,7 +38,7 @@ GAPS = (1, 5)
 SIGNS = ("light", "dark")
 RULES = ("MAXIMUM", "MEAN", "PRODUCT")
 #: Photographs that contrast is measured on.
-PHOTOGRAPHS = 40
+PHOTOGRAPHS = 25
 
 
 def main() -> None:
@@ -45,13 +48,13 @@ def main() -> None:
     detectors = train_all([Variant("dad", "dad")], range(arguments.seeds), arguments, scratch)
     photographs = list_photographs([arguments.data / "photos"])
     chosen = [photographs[int(k)] for k in np.linspace(0, len(photographs) - 1, PHOTOGRAPHS)]
-    contrasts = {run.name: _contrast(run.checkpoint, chosen) for run in detectors}
+    contrasts = {run.name: _contrast(run.name, run.checkpoint, chosen, arguments.output) for run in detectors}
     emerged = {found.polarity for found in contrasts.values()} >= {Polarity.LIGHT, Polarity.DARK}
     if not emerged:
         made = train_all(
             [Variant(f"dad_{sign}", "dad", (f"only={sign.upper()}",)) for sign in SIGNS], [0], arguments, scratch
         )
-        contrasts |= {run.name: _contrast(run.checkpoint, chosen) for run in made}
+        contrasts |= {run.name: _contrast(run.name, run.checkpoint, chosen, arguments.output) for run in made}
         detectors += made
     lightest, darkest = (choose(detectors, key=lambda run: contrasts[run.name].light) for choose in (max, min))
     teachers = f"teachers=[{lightest.checkpoint},{darkest.checkpoint}]"
@@ -60,12 +63,13 @@ def main() -> None:
     rows_of = {run.name: run.checkpoint for run in (*detectors, *distilled)}
     if arguments.start is not None:
         rows_of["start"] = arguments.start
-    contrasts |= {name: _contrast(file, chosen) for name, file in rows_of.items() if name not in contrasts}
+    contrasts |= {name: _contrast(name, file, chosen, arguments.output) for name, file in rows_of.items()}
     judging = [arguments.data / name for name in ("icl_kt3", "hololens")]
     sequences = unseen_sequences(judging, list(rows_of.values()))
     rows: dict[str, dict[str, Any]] = {}
     for name, file in rows_of.items():
-        repeated = repeatability_by_budget(str(file), sequences, BUDGETS, GAPS)
+        judge = partial(repeatability_by_budget, str(file), sequences, BUDGETS, GAPS)
+        repeated = kept(arguments.output / "judged" / f"{name}_repeatability.json", file, judge)
         found = contrasts[name]
         rows[name] = {"contrast": {"mean": round(found.mean, 3)}, "light %": {"mean": round(100 * found.light, 1)}}
         rows[name] |= {key: {"mean": value} for key, value in repeated.items()}
@@ -82,9 +86,13 @@ def main() -> None:
     write("methods_c", result, arguments, text)
 
 
-def _contrast(checkpoint: Path, photographs: list[Path]) -> Contrast:
-    images = (grey_of(read_image(file)) for file in photographs)
-    return measure_contrast(keypoints_of(str(checkpoint), 512), images)
+def _contrast(name: str, checkpoint: Path, photographs: list[Path], output: Path) -> Contrast:
+    def measure() -> dict[str, float]:
+        images = (grey_of(read_image(file)) for file in photographs)
+        return asdict(measure_contrast(keypoints_of(str(checkpoint), 512), images))
+
+    found = kept(output / "judged" / f"{name}_contrast.json", checkpoint, measure)
+    return Contrast(int(found["keypoints"]), found["mean"], found["light"], found["blind"])
 
 
 if __name__ == "__main__":

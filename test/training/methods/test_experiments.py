@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.methods.runner import CHECKOUT, held_out_figures, mean_over, over_seeds, repeatability_by_budget, table
+from benchmarks.methods.runner import (
+    CHECKOUT,
+    held_out_figures,
+    kept,
+    mean_over,
+    over_seeds,
+    repeatability_by_budget,
+    table,
+)
 from benchmarks.methods.table_b import CLAIMS, VARIANTS, _claim
 from training.configuration import load_config, save_config
 from training.data.flat_scenes import FlatSettings, flat_scenes
@@ -46,6 +55,15 @@ def test_a_claim_holds_where_the_gain_is_more_than_the_spread() -> None:
     assert _claim({"full": one, "match": other}, "full", "match")["aktl"] == {"gain": 1.0, "verdict": "has one seed"}
     other["vtl"] = {"mean": 5.2, "spread": 0.0}
     assert _claim({"full": one, "match": other}, "full", "match")["vtl"]["verdict"] == "within the spread"
+
+
+def test_what_was_computed_is_kept_until_the_checkpoint_is_newer(tmp_path: Path) -> None:
+    checkpoint, file = tmp_path / "last.pt", tmp_path / "judged" / "run.json"
+    checkpoint.touch()
+    assert [kept(file, checkpoint, lambda k=k: {"x": k})["x"] for k in (1.0, 2.0)] == [1.0, 1.0]
+    later = file.stat().st_mtime + 10
+    os.utime(checkpoint, (later, later))
+    assert kept(file, checkpoint, lambda: {"x": 3.0}) == {"x": 3.0}
 
 
 def test_every_variant_of_the_ablation_is_a_configuration() -> None:
