@@ -271,6 +271,8 @@ class HybridTracker:
     ) -> Tracks:
         new = self._begin(tracks, frame, features, free, flown)
         count = len(tracks)
+        if len(new) == len(renewed) == 0:
+            return tracks
         rows = np.concatenate([renewed, np.arange(count, count + len(new))])
         keypoints = np.concatenate([tracks.keypoints, new.keypoints]).astype(np.float32)
         self._make_room(self.options.max_tracks)
