@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import torch
 from kp_ros.recordings.output import OutputFile
 from training.checkpoint import load_checkpoint
 from training.configuration import commit, load_config
-from training.data.guard import RUN_FILE, TrainedOnError, load_fingerprints, refuse_training_frames
+from training.data.guard import RUN_FILE, Fingerprints, TrainedOnError, load_fingerprints, refuse_training_frames
 from training.data.readers.opening import open_sequences
 from training.data.sequence import Sequence as Frames
 from training.evaluation.cache import default_cache
@@ -191,11 +192,11 @@ def unseen_sequences(paths: Sequence[Path], checkpoints: Sequence[Path], split: 
     found = []
     runs = [checkpoint.parent / RUN_FILE for checkpoint in checkpoints]
     prints = [load_fingerprints(file) for file in runs if file.is_file()]
+    trained = reduce(Fingerprints.joined, prints)
     for sequence in (sequence for path in paths for sequence in open_sequences(path)):
         for part in (sequence, sequence.split(split)[1]):
             try:
-                for trained in prints:
-                    refuse_training_frames("these runs", trained, [part])
+                refuse_training_frames("these runs", trained, [part])
             except TrainedOnError:
                 if part is sequence:
                     continue
@@ -218,14 +219,14 @@ def repeatability_by_budget(
     shares: dict[str, list[float]] = {}
     for sequence in sequences:
         geometry = DepthReprojection(sequence)
-        found = [detect(sequence.grey(index)) for index in range(len(sequence))]
-        for gap in gaps:
-            for first in range(0, len(sequence) - gap, stride):
-                for budget in budgets:
-                    places, visible = geometry.project(geometry.lift(first, found[first][:budget]), first + gap)
-                    share = repeated_keypoints(places, visible, found[first + gap][:budget]).percent
-                    if share is not None:
-                        shares.setdefault(f"{budget}@{gap}", []).append(share)
+        pairs = [(first, first + gap) for gap in gaps for first in range(0, len(sequence) - gap, stride)]
+        found = {index: detect(sequence.grey(index)) for index in sorted({index for pair in pairs for index in pair})}
+        for first, second in pairs:
+            for budget in budgets:
+                places, visible = geometry.project(geometry.lift(first, found[first][:budget]), second)
+                share = repeated_keypoints(places, visible, found[second][:budget]).percent
+                if share is not None:
+                    shares.setdefault(f"{budget}@{second - first}", []).append(share)
     return {name: round(float(np.mean(values)), 2) for name, values in shares.items()}
 
 
