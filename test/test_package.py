@@ -50,7 +50,8 @@ def third_party(folder: str) -> set[str]:
     """Modules that the sources under a folder import and that are neither Python's nor ours."""
     files = list((CHECKOUT / folder).rglob("*.py"))
     modules = {found.module.split(".")[0] for file in files for found in imports(file.read_text())}
-    ours = {"kp_ros", "training", "test", ""} | ({file.stem for file in files} if folder == "test" else set())
+    ours = {"kp_ros", "training", "benchmarks", "test", ""}
+    ours |= {file.stem for file in files} if folder == "test" else set()
     return modules - set(sys.stdlib_module_names) - ours
 
 

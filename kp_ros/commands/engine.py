@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from kp_ros.commands.reporting import console, reported, say
-from kp_ros.detectors.tensorrt_building import BuildWatcher
+
+if TYPE_CHECKING:
+    from kp_ros.detectors.tensorrt_building import BuildWatcher
 
 HELP = """Build TensorRT engines ahead of time, list them, remove them.
 
@@ -30,7 +32,7 @@ BUILD_EPILOG = """**Examples**
 
 def register(app: typer.Typer) -> None:
     """Add the command and its subcommands."""
-    engine = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode="markdown")
+    engine = typer.Typer(help=HELP, epilog=BUILD_EPILOG, no_args_is_help=True, rich_markup_mode="markdown")
     app.add_typer(engine, name="engine")
 
     @engine.command(epilog=BUILD_EPILOG)
@@ -60,7 +62,7 @@ def register(app: typer.Typer) -> None:
         with _bar() as progress:
             task = progress.add_task("looks for it", total=1.0)
             chosen = TensorRtBackend(
-                backend.replace("-", "_"), precision, EngineCache(default_folder()), _Shown(progress, task)
+                backend.replace("-", "_"), precision, EngineCache(default_folder()), _shown(progress, task)
             )
             key = chosen.ahead(read_model(find_model(model)), height, width, max_keypoints, compute_capability)
             progress.update(task, completed=1.0, description="built")
@@ -104,16 +106,16 @@ def register(app: typer.Typer) -> None:
         say(f"{count} engines removed from {cache.folder}, {freed / 1e6:.1f} MB")
 
 
-class _Shown(BuildWatcher):
-    """Shows how far a build is."""
+def _shown(bar: Progress, task: TaskID) -> BuildWatcher:
+    """What shows how far a build is. The libraries come with it, which `kp_ros --help` can do without."""
+    from kp_ros.detectors.tensorrt_building import BuildWatcher
 
-    def __init__(self, bar: Progress, task: TaskID) -> None:
-        super().__init__()
-        self._bar, self._task = bar, task
+    class Shown(BuildWatcher):
+        def __call__(self, phase: str, share: float) -> None:
+            super().__call__(phase, share)
+            bar.update(task, completed=self.share, description=phase)
 
-    def __call__(self, phase: str, share: float) -> None:
-        super().__call__(phase, share)
-        self._bar.update(self._task, completed=self.share, description=phase)
+    return Shown()
 
 
 def _bar() -> Progress:
