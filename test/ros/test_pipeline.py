@@ -186,8 +186,9 @@ def test_an_image_on_which_a_stage_fails_is_counted_and_told_and_the_next_is_sou
     bench.send(1)
     wait_for(lambda: bench.counts.published == 1)
     bench.send(number)
-    wait_for(lambda: bench.counts.failed == 1)
-    assert any(words in line for line in bench.log.lines)
+    # The log has its line a moment after the count.
+    wait_for(lambda: any(words in line for line in bench.log.lines))
+    assert bench.counts.failed == 1
     assert words in bench.statistics.snapshot().last_failure
     bench.send(100)
     wait_for(lambda: bench.counts.published == 2)
