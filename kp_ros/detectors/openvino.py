@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class OpenVinoBackend:
             "PERFORMANCE_HINT": "LATENCY",
         }
         try:
-            core = openvino.Core()
+            core = _core()
             graph = core.read_model(model.specialise(height, width, max_keypoints))
             compiled = core.compile_model(graph, "CPU", settings)
             precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
@@ -93,6 +94,18 @@ class OpenVinoProgram:
     def close(self) -> None:
         """Free the compiled model."""
         self._request = None
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's core, one for the life of the process.
+
+    When the last one goes, its processor plugin is unloaded, with the code of the signal handler that it has installed:
+    the next Ctrl-C would be a segmentation fault.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def has_amx() -> bool:
