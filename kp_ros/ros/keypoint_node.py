@@ -79,6 +79,9 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
     :param arguments: for the node, as in :class:`rclpy.node.Node`.
     """
 
+    #: None where the node never came to be: parameters that make no sense end it before.
+    _log_handler: NodeLogHandler | None = None
+
     def __init__(self, **arguments: Any) -> None:
         super().__init__("keypoint_node", **arguments)
         self.settings = declare(self)
@@ -109,7 +112,8 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
 
     def destroy_node(self) -> None:
         """Also stop listening to the package's log."""
-        self._log_handler.close()
+        if self._log_handler is not None:
+            self._log_handler.close()
         super().destroy_node()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -10,6 +10,7 @@ import yaml
 from conftest import Camera, StartNode
 from robot import CHECKOUT, CONFIGURE, PATIENCE, NodeProcess, Robot, image_message
 
+from kp_ros.detectors import BACKENDS
 from kp_ros.ros.parameters import Settings
 
 DEFAULTS = {one.name: one.default for one in fields(Settings)}
@@ -34,7 +35,11 @@ def test_every_parameter_is_described(robot: Robot, start_node: StartNode) -> No
         ("max_tracks", 0, "out of range"),
         ("max_keypoints", 100_000, "out of range"),
         ("image_transport", "h264", "image_transport is 'h264'; choose one of: raw, compressed"),
-        ("backend", "abacus", "backend is 'abacus'; choose one of: auto, onnxruntime"),
+        (
+            "backend",
+            "abacus",
+            f"backend is 'abacus'; choose one of: {', '.join(BACKENDS)}",
+        ),
         ("autostart", True, "read-only"),
     ],
 )
