@@ -42,6 +42,17 @@ def check(cuda: Any, answer: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
+def driver_missing() -> str:
+    """Why there is no NVIDIA driver here, and what to do; empty where there is one."""
+    for name in ("libcuda.so.1", "nvcuda.dll"):
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue
+        return ""
+    return "no NVIDIA driver (libcuda.so.1); install the card's driver"
+
+
 @dataclass(frozen=True)
 class Machine:
     """What an engine depends on beside its model.

@@ -8,7 +8,7 @@ from typing import Any
 
 from kp_ros.detectors import tensorrt_building
 from kp_ros.detectors.base import ModelError
-from kp_ros.detectors.cuda import Machine, load_cuda, this_machine
+from kp_ros.detectors.cuda import Machine, driver_missing, load_cuda, this_machine
 from kp_ros.detectors.engine_cache import EngineCache, EngineKey, default_folder
 from kp_ros.detectors.half import to_half
 from kp_ros.detectors.model_file import ModelFile
@@ -50,7 +50,8 @@ class TensorRtBackend:
     @property
     def missing(self) -> str:
         """What is missing for this backend to run here, and what to do; empty when nothing is."""
-        lacking = tensorrt_building.missing(self.module)
+        # The driver first: without one, hundreds of megabytes of libraries need not be loaded to find out.
+        lacking = driver_missing() or tensorrt_building.missing(self.module)
         if lacking:
             return lacking
         try:
