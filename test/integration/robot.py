@@ -157,18 +157,23 @@ class Robot:
         return client.call_async(request)
 
     def call(self, kind: type, service: str, request: Any) -> Any:
-        future = self.request(kind, service, request)
-        self.wait_for(f"answer of {service}", future.done)
-        return future.result()
+        """Call a service and wait for its answer; asked again where the link lost the request."""
+        for _ in range(4):
+            future = self.request(kind, service, request)
+            try:
+                self.wait_for(f"answer of {service}", future.done, PATIENCE / 4)
+            except AssertionError:
+                continue
+            return future.result()
+        raise AssertionError(f"{service} never answered")
 
     def request_transition(self, identifier: int) -> Any:
         return self.request(ChangeState, "change_state", ChangeState.Request(transition=Transition(id=identifier)))
 
     def transition(self, identifier: int) -> bool:
         """Take the node through a transition; whether it succeeded."""
-        future = self.request_transition(identifier)
-        self.wait_for("answer of change_state", future.done)
-        return bool(future.result().success)
+        request = ChangeState.Request(transition=Transition(id=identifier))
+        return bool(self.call(ChangeState, "change_state", request).success)
 
     def state(self) -> str:
         return str(self.call(GetState, "get_state", GetState.Request()).current_state.label)
