@@ -113,6 +113,8 @@ def register(app: typer.Typer) -> None:
                 say(f"note: {notice}", "yellow")
         if summary.skipped:
             say(f"note: {summary.skipped} images could not be decoded and were skipped", "yellow")
+        if not summary.delivered:
+            say("note: a subscriber did not confirm that it received the last messages", "yellow")
         if summary.late_seconds > 0.1:
             say(
                 f"note: up to {summary.late_seconds:.1f} s late: this machine is too slow for --rate {rate:g}", "yellow"

@@ -32,8 +32,9 @@ HEAD_START = 0.2
 #: Publishing begins when this long no subscriber has come. DDS tells us of a subscriber before it tells that one of us,
 #: and what is published in between never arrives. Seconds.
 SETTLING = 0.5
-#: At the end, subscribers have so long to confirm that they have everything. Seconds.
-DELIVERY = 2.0
+#: At the end, subscribers have so long to confirm that they have everything. What got lost on the way is asked for
+#: again at Fast DDS's next heartbeat, which comes every 3 seconds: some of them must fit. Seconds.
+DELIVERY = 10.0
 #: Publishing begins at last so long after the first subscriber, however many still come and go. Seconds.
 MOST_SETTLING = 5.0
 
@@ -80,6 +81,7 @@ class ReplaySummary:
     :ivar late_seconds: how far behind its time the latest frame was.
     :ivar interrupted: Ctrl-C ended it.
     :ivar skipped: frames that could not be decoded, for a replay of raw images.
+    :ivar delivered: every reliable subscriber has confirmed that it has the last messages.
     """
 
     frames: int
@@ -88,6 +90,7 @@ class ReplaySummary:
     late_seconds: float
     interrupted: bool
     skipped: int
+    delivered: bool
 
 
 def topics_of(recording: Recording, options: ReplayOptions) -> tuple[str, str]:
@@ -158,11 +161,17 @@ class _Replay:
                 self._sleep_until(time.monotonic() + pause_ns / 1e9 / self._options.rate)
             if self._options.stamps is Stamps.CONTINUOUS:
                 offset_ns += last - first + pause_ns
-        ended = time.monotonic()
-        # What the subscribers do not have yet leaves with the node.
-        for publisher in self._publishers.values():
-            publisher.wait_for_all_acked(Duration(seconds=DELIVERY))
-        return ReplaySummary(total, rounds, ended - began, self._late, self._interruption.requested, self._skipped)
+        seconds = time.monotonic() - began
+        interrupted = self._interruption.requested
+        return ReplaySummary(total, rounds, seconds, self._late, interrupted, self._skipped, self._deliver())
+
+    def _deliver(self) -> bool:
+        """Wait for the subscribers: what they do not have yet leaves with the node."""
+        deadline = time.monotonic() + DELIVERY
+        return all(
+            publisher.wait_for_all_acked(Duration(seconds=max(deadline - time.monotonic(), 0.0)))
+            for publisher in self._publishers.values()
+        )
 
     def _frames(self) -> Iterator[Frame]:
         for frame in self._recording.frames():
