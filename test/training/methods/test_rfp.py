@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from small_scenes import train_whole_and_resumed
 from torch import Tensor, nn
 
 from kp_ros.detectors import load_detector
-from training.checkpoint import load_checkpoint
-from training.configuration import save_config
 from training.data.augmentation import AugmentationSettings
 from training.data.rendered_worlds import RenderedSettings, RenderedWorlds
 from training.data.sampling import LabelledPairs, OverlapSequences
@@ -20,13 +19,11 @@ from training.estimators.base import Library
 from training.export import export
 from training.frame_batch import FrameBatch
 from training.methods.rfp import RFP, Rfp, RfpConfig
-from training.methods.running import run_method
 from training.methods.training_data import DataSettings
 from training.networks.keypoint_network import KeypointNetwork
 from training.networks.making import NetworkChoice
 from training.precision import Precision
-from training.runs import CONFIG, load_network
-from training.trainer import CHECKPOINT
+from training.runs import load_network
 
 SIDE = 32
 FOCAL = 30.0
@@ -165,13 +162,6 @@ def test_pairs_come_by_overlap_or_where_nothing_tells_it_by_time() -> None:
     assert {abs(choice.frames[0][1] - choice.frames[1][1]) for choice in choices} == {1, 2}
 
 
-class Killed(Rfp):
-    def forward(self, batch: FrameBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        if step == 3:
-            raise RuntimeError("killed")
-        return super().forward(batch, step)
-
-
 def test_it_trains_on_rendered_worlds_resumes_exports_and_runs(tmp_path: Path) -> None:
     config = small(
         method="rfp",
@@ -184,18 +174,11 @@ def test_it_trains_on_rendered_worlds_resumes_exports_and_runs(tmp_path: Path) -
         loader_processes=0,
         accelerator="cpu",
     )
-    for folder in ("unbroken", "resumed"):
-        (tmp_path / folder).mkdir()
-        save_config(config, tmp_path / folder / CONFIG)
-    with pytest.raises(RuntimeError, match="killed"):
-        run_method(replace(RFP, objective=Killed), config, tmp_path / "resumed")
-    assert [run_method(RFP, config, tmp_path / folder) for folder in ("unbroken", "resumed")] == [4, 4]
-    whole, resumed = (load_checkpoint(tmp_path / folder / CHECKPOINT) for folder in ("unbroken", "resumed"))
-    assert all(torch.equal(value, resumed.model[name]) for name, value in whole.model.items())
+    checkpoint = train_whole_and_resumed(RFP, config, tmp_path)
     image = RenderedWorlds(1, settings=WORLDS)[0].image(0)
     cv2.imwrite(str(tmp_path / "image.png"), image)
     metadata = {"name": "rfp", "method": "rfp", "data": "rendered", "licence": "Apache-2.0"}
-    network = load_network(tmp_path / "unbroken" / CHECKPOINT)
+    network = load_network(checkpoint)
     export(network, tmp_path / "rfp.onnx", metadata, [tmp_path / "image.png"], max_keypoints=64)
     features = load_detector(tmp_path / "rfp.onnx")(image)
     assert len(features) > 0 and features.descriptors.shape[1] == 16

@@ -1,6 +1,5 @@
 """RIPE on scenes whose every match is known: what pays is learned, and what must not count does not."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -8,11 +7,9 @@ import numpy as np
 import pytest
 import torch
 from carried_camera import Recording, write_bag
-from torch import Tensor
+from small_scenes import train_whole_and_resumed
 
 from kp_ros.detectors import load_detector
-from training.checkpoint import load_checkpoint
-from training.configuration import save_config
 from training.data.augmentation import AugmentationSettings
 from training.data.bags.conversion import convert
 from training.data.bags.planning import ConversionOptions
@@ -20,15 +17,13 @@ from training.data.rendered_worlds import RenderedSettings, RenderedWorlds
 from training.export import export
 from training.frame_batch import FrameBatch
 from training.methods.ripe import RIPE, Ripe, RipeConfig, accepted_log_probability, invalid_around, ramp, sample_inside
-from training.methods.running import run_method
 from training.methods.training_data import DataSettings
 from training.networks.keypoint_network import KeypointNetwork
 from training.networks.making import NetworkChoice
 from training.precision import Precision
-from training.runs import CONFIG, load_network
+from training.runs import load_network
 from training.samplers.samples import Samples
 from training.schedules import Schedule
-from training.trainer import CHECKPOINT
 
 HEIGHT, WIDTH = 64, 96
 
@@ -158,13 +153,6 @@ def images_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "drive"
 
 
-class Killed(Ripe):
-    def forward(self, batch: FrameBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        if step == 3:
-            raise RuntimeError("killed")
-        return super().forward(batch, step)
-
-
 def test_it_learns_from_a_bag_of_images_resumes_exports_and_runs(images_alone: Path, tmp_path: Path) -> None:
     config = small(
         steps=4,
@@ -178,17 +166,10 @@ def test_it_learns_from_a_bag_of_images_resumes_exports_and_runs(images_alone: P
         loader_processes=0,
         accelerator="cpu",
     )
-    for folder in ("unbroken", "resumed"):
-        (tmp_path / folder).mkdir()
-        save_config(config, tmp_path / folder / CONFIG)
-    with pytest.raises(RuntimeError, match="killed"):
-        run_method(replace(RIPE, objective=Killed), config, tmp_path / "resumed")
-    assert [run_method(RIPE, config, tmp_path / folder) for folder in ("unbroken", "resumed")] == [4, 4]
-    whole, resumed = (load_checkpoint(tmp_path / folder / CHECKPOINT) for folder in ("unbroken", "resumed"))
-    assert all(torch.equal(value, resumed.model[name]) for name, value in whole.model.items())
+    checkpoint = train_whole_and_resumed(RIPE, config, tmp_path)
     model = tmp_path / "ripe.onnx"
     images = sorted((images_alone / "images").iterdir())[:1]
     metadata = {"name": "ripe", "method": "ripe", "data": "rendered", "licence": "Apache-2.0"}
-    export(load_network(tmp_path / "unbroken" / CHECKPOINT), model, metadata, images, max_keypoints=64)
+    export(load_network(checkpoint), model, metadata, images, max_keypoints=64)
     features = load_detector(model)(cv2.imread(str(images[0])))
     assert len(features) > 0 and features.descriptors.shape[1] == 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from small_scenes import NETWORK, SIDE
-from torch import Tensor
+from small_scenes import NETWORK, SIDE, killed_in_step
 from typer.testing import CliRunner
 
 from kp_ros.detectors import load_detector
@@ -21,7 +19,7 @@ from training.__main__ import app
 from training.checkpoint import load_checkpoint
 from training.configuration import load_config, save_config
 from training.data.guard import RUN_FILE, load_fingerprints
-from training.methods.dad import DAD, Dad, DadConfig
+from training.methods.dad import DAD, DadConfig
 from training.methods.distillation import DISTILLATION, DistillationConfig
 from training.methods.method import MethodConfig, Trained
 from training.methods.registry import METHODS, find_method
@@ -57,14 +55,8 @@ def later_configs(small: dict[str, Any], start: Path) -> list[MethodConfig]:
 
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been(small: dict[str, Any], detector: Path, tmp_path: Path) -> None:
-    class Killed(Dad):
-        def forward(self, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-            if step == 3:
-                raise RuntimeError("killed")
-            return super().forward(batch, step)
-
     with pytest.raises(RuntimeError, match="killed"):
-        run_method(replace(DAD, objective=Killed), DadConfig(**small), tmp_path)
+        run_method(killed_in_step(DAD, 3), DadConfig(**small), tmp_path)
     assert load_checkpoint(tmp_path / CHECKPOINT).step == 2
     resumed = load_checkpoint(run(DadConfig(**small), tmp_path)).model
     whole = load_checkpoint(detector).model
