@@ -1,0 +1,1 @@
+"""Visual odometry from tracks: monocular, rectified stereo and RGB-D. Free of ROS."""
