@@ -1,6 +1,6 @@
 """Detectors against each other on real sequences, by shared/eval/vo_metrics.py: the table of models/kp_base.md.
 
-    python benchmarks/detectors.py --data ../shared/data --metrics ../shared/eval/vo_metrics.py
+    python -m benchmarks.detectors --data ../shared/data --metrics ../shared/eval/vo_metrics.py
 
 Each detector's features come from `kp_ros extract`: what is measured is what a user gets. A row `+tracks` is the
 tracker's own tracks on the detector's points (`kp_ros extract --track`).
@@ -12,7 +12,6 @@ import argparse
 import importlib.metadata
 import json
 import platform
-import re
 import shlex
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+from benchmarks.metrics_table import CHECKOUT, Row, markdown, measure
+
 SEQUENCES = ("kitti_06", "icl_kt3", "hololens", "karlsruhe", "tum_fr1_rpy", "redkitchen")
 PACKAGES = ("opencv-python-headless", "onnxruntime", "numpy")
 COLUMNS = ("kp", "inl", "aktl", "vtl", "ate", "auc@5", "auc@15", "rep@5", "rep@15")
@@ -36,28 +36,6 @@ def extract(images: Path, model: str, keypoints: int, output: Path, track: bool)
         raise SystemExit(f"{shlex.join(command)}\n{run.stderr}")
 
 
-def parse(line: str) -> dict[str, str]:
-    """``sequence label key value key value ...`` as vo_metrics prints it."""
-    sequence, label, *rest = line.split()
-    return {"sequence": sequence, "method": label, **dict(zip(rest[::2], rest[1::2], strict=True))}
-
-
-def measure(metrics: Path, sequence: Path, features: list[str]) -> list[dict[str, str]]:
-    """One vo_metrics run over a sequence; a row a detector."""
-    command = [sys.executable, str(metrics), "--seq", str(sequence), "--gaps", "5,15", *features]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return [parse(line) for line in output.splitlines() if re.match(r"\S+ +\S+ +kp ", line)]
-
-
-def markdown(rows: list[dict[str, str]]) -> str:
-    """The rows as a table."""
-    lines = ["| sequence | method | " + " | ".join(COLUMNS) + " |", "|---|---|" + "---|" * len(COLUMNS)]
-    for row in rows:
-        values = " | ".join(row.get(column, "") for column in COLUMNS)
-        lines.append(f"| {row['sequence']} | {row['method']} | {values} |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -66,10 +44,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["kp_base", "orb", "sift"])
     parser.add_argument("--tracked", nargs="*", default=["kp_base"], help="models whose tracks are measured too")
     parser.add_argument("--keypoints", type=int, default=1024)
+    parser.add_argument("--orders", type=int, default=1, help="of the points, whose figures are averaged (%(default)s)")
     parser.add_argument("--sequences", nargs="+", default=list(SEQUENCES))
     parser.add_argument("--output", type=Path, default=CHECKOUT / "benchmarks/results/detectors")
     arguments = parser.parse_args()
-    rows: list[dict[str, str]] = []
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in tqdm(arguments.sequences, unit="sequence"):
             features = []
@@ -77,24 +56,23 @@ def main() -> None:
                 label = Path(model).stem
                 features.append(f"{label}={folder}/{label}.npz")
                 extract(arguments.data / name, model, arguments.keypoints, Path(folder) / f"{label}.npz", False)
-            rows += measure(arguments.metrics, arguments.data / name, [*features, "klt"])
+            rows += measure(arguments.metrics, arguments.data / name, [*features, "klt"], arguments.orders)
             for model in arguments.tracked:
                 label = Path(model).stem
                 extract(arguments.data / name, model, arguments.keypoints, Path(folder) / "tracked.npz", True)
-                tracked = measure(arguments.metrics, arguments.data / name, [f"{label}={folder}/tracked.npz"])
+                tracks = [f"{label}={folder}/tracked.npz"]
+                found = measure(arguments.metrics, arguments.data / name, tracks, arguments.orders)
                 # The first row matches the tracker's points by descriptor: no figure of the detector's.
-                rows += [row for row in tracked if row["method"].endswith("+tracks")]
+                rows += [row for row in found if row["method"].endswith("+tracks")]
     machine = {
-        "command": shlex.join(["python", "benchmarks/detectors.py", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "benchmarks.detectors", *sys.argv[1:]]),
         "machine": f"{platform.machine()}, {platform.platform()}",
-        "versions": {
-            name: importlib.metadata.version(name) for name in ("opencv-python-headless", "onnxruntime", "numpy")
-        },
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.with_suffix(".json").write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n")
-    arguments.output.with_suffix(".md").write_text(f"`{machine['command']}`\n\n{markdown(rows)}\n")
-    print(markdown(rows))
+    arguments.output.with_suffix(".md").write_text(f"`{machine['command']}`\n\n{markdown(rows, COLUMNS)}\n")
+    print(markdown(rows, COLUMNS))
 
 
 if __name__ == "__main__":

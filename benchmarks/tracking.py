@@ -14,9 +14,7 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,12 +24,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.metrics_table import CHECKOUT, Row, markdown, measure
 from kp_ros.camera import Camera
 from kp_ros.detectors import load_detector
 from kp_ros.frontend import Frontend
 from kp_ros.tracking import load_tracker
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 SEQUENCES = ("kitti_06", "icl_kt3", "hololens", "tum_fr1_rpy", "redkitchen", "karlsruhe")
 PACKAGES = ("opencv-python-headless", "onnxruntime", "numpy")
 FRAME_NS = 33_333_333
@@ -116,26 +114,6 @@ def tracks_of(folder: str, sequence: str, model: str) -> Path:
     return Path(folder) / f"{sequence}_{Path(model).stem}.npz"
 
 
-def measure(metrics: Path, sequence: Path, tracks: Path | None, label: str) -> dict[str, str]:
-    """One row of vo_metrics; the tracks' where there are any, `klt` otherwise."""
-    command = [sys.executable, str(metrics), "--seq", str(sequence), "--gaps", "5,15"]
-    command.append("klt" if tracks is None else f"{label}={tracks}")
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    lines = [line.split() for line in output.splitlines() if re.match(r"\S+ +\S+ +kp ", line)]
-    # With tracks the first row matches their points by descriptor, which is no figure of the tracker's.
-    name, method, *values = lines[-1]
-    return {"sequence": name, "method": method, **dict(zip(values[::2], values[1::2], strict=True))}
-
-
-def markdown(rows: list[dict[str, str]]) -> str:
-    """The rows as a table."""
-    lines = ["| sequence | method | " + " | ".join(COLUMNS) + " |", "|---|---|" + "---|" * len(COLUMNS)]
-    for row in rows:
-        values = " | ".join(row.get(column, "") for column in COLUMNS)
-        lines.append(f"| {row['sequence']} | {row['method']} | {values} |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -144,11 +122,12 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["kp_base"], help="kp_base, a path to an .onnx file, orb, sift")
     parser.add_argument("--keypoints", type=int, default=1024)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--orders", type=int, default=1, help="of the points, whose figures are averaged (%(default)s)")
     parser.add_argument("--sequences", nargs="+", default=list(SEQUENCES))
     parser.add_argument("--output", type=Path, default=CHECKOUT / "benchmarks/results/tracking")
     arguments = parser.parse_args()
     cv2.setNumThreads(arguments.threads)
-    rows: list[dict[str, str]] = []
+    rows: list[Row] = []
     detectors = {}
     with tempfile.TemporaryDirectory() as folder:
         # All times first: what the metrics leave running or cached must not disturb them.
@@ -162,10 +141,12 @@ def main() -> None:
         load = os.getloadavg()[0]
         for name in tqdm(arguments.sequences, unit="sequence"):
             sequence = arguments.data / name
-            klt = measure(arguments.metrics, sequence, None, "klt")
+            (klt,) = measure(arguments.metrics, sequence, ["klt"], arguments.orders)
             rows.append({**klt, **times[name, arguments.models[0]]["klt"]})
             for model in arguments.models:
-                row = measure(arguments.metrics, sequence, tracks_of(folder, name, model), Path(model).stem)
+                tracks = f"{Path(model).stem}={tracks_of(folder, name, model)}"
+                # The first row matches their points by descriptor, which is no figure of the tracker's.
+                _, row = measure(arguments.metrics, sequence, [tracks], arguments.orders)
                 rows.append({**row, **times[name, model]["ours"]})
     for model in arguments.models:
         detectors[model] = load_detector(model).info.sha256
@@ -180,8 +161,10 @@ def main() -> None:
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.with_suffix(".json").write_text(json.dumps({**facts, "rows": rows}, indent=1) + "\n")
     notes = "\n".join(f"- {key}: {value}" for key, value in facts.items())
-    arguments.output.with_suffix(".md").write_text(f"# Tracker against Lucas-Kanade\n\n{notes}\n\n{markdown(rows)}\n")
-    print(markdown(rows))
+    arguments.output.with_suffix(".md").write_text(
+        f"# Tracker against Lucas-Kanade\n\n{notes}\n\n{markdown(rows, COLUMNS)}\n"
+    )
+    print(markdown(rows, COLUMNS))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ from training.trainer import CHECKPOINT
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RESULTS = CHECKOUT / "benchmarks" / "results"
+#: Row of the network that all runs started from.
+START = "start"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,45 @@ class Trained:
         return f"{self.variant.name}_{self.seed}"
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Finished runs beside the network that all of them started from, judged alike.
+
+    :ivar start: its checkpoint.
+    :ivar runs: in the order of the variants, seed after seed.
+    :ivar figures: ``start`` or a run's name -> sequence -> figure -> value.
+    """
+
+    start: Path
+    runs: tuple[Trained, ...]
+    figures: dict[str, dict[str, dict[str, float]]]
+
+    @property
+    def checkpoints(self) -> dict[str, Path]:
+        """``start``, and every run by its name."""
+        return {START: self.start} | {run.name: run.checkpoint for run in self.runs}
+
+    @property
+    def sequences(self) -> list[str]:
+        """What judged them."""
+        return list(self.figures[START])
+
+    @property
+    def rows(self) -> dict[str, list[str]]:
+        """A table's rows: the start, and the runs of each variant."""
+        found = {START: [START]}
+        for run in self.runs:
+            found.setdefault(run.variant.name, []).append(run.name)
+        return found
+
+    def table(self, figures: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
+        """Of each row, each figure's mean over the sequences, with its spread over the seeds."""
+        return {
+            row: {key: mean_over([self.figures[name] for name in names], self.sequences, key) for key in figures}
+            for row, names in self.rows.items()
+        }
+
+
 def arguments_of(description: str | None, **defaults: Any) -> argparse.Namespace:
     """The command line that all tables have."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -92,8 +133,20 @@ def arguments_of(description: str | None, **defaults: Any) -> argparse.Namespace
     parser.add_argument("--only", default="", help="rows to train, comma-separated; nothing named: all")
     parser.add_argument("--judge", default="kitti_06,icl_kt3,hololens", help="sequences that judge")
     parser.add_argument("--estimates", type=int, default=3, help="runs of every pose estimate")
+    parser.add_argument("--processes", type=int, default=2, help="that judge at a time")
     parser.add_argument("overrides", nargs="*", help="key=value for all runs")
     return parser.parse_args()
+
+
+def start_of(arguments: argparse.Namespace) -> Path:
+    """The checkpoint that all runs go on from.
+
+    :raises SystemExit: the command line names none.
+    """
+    if arguments.start is None:
+        raise SystemExit("this table's runs go on from a pre-training: name it, --start runs/base/last.pt")
+    start: Path = arguments.start
+    return start
 
 
 def train_all(
@@ -144,7 +197,7 @@ def judge(models: dict[str, Path], arguments: argparse.Namespace) -> dict[str, d
     options = EvaluationOptions(
         models=tuple(str(model) for model in models.values()),
         data=(arguments.data,),
-        run=RunOptions(judging, default_cache(), processes=2, timed_frames=0),
+        run=RunOptions(judging, default_cache(), arguments.processes, timed_frames=0),
         names=names,
         tracks=False,
     )
@@ -158,6 +211,14 @@ def judge(models: dict[str, Path], arguments: argparse.Namespace) -> dict[str, d
         }
         for name, model in models.items()
     }
+
+
+def judge_with_start(runs: Sequence[Trained], arguments: argparse.Namespace) -> Judged:
+    """Export runs and their start, and judge them on the same frames."""
+    found = Judged(start_of(arguments), tuple(runs), {})
+    folder, images = arguments.output / "models", arguments.data / "photos"
+    models = {name: export(file, folder / f"{name}.onnx", images) for name, file in found.checkpoints.items()}
+    return replace(found, figures=judge(models, arguments))
 
 
 def held_out_figures(method: str, run: Path, checkpoints: Sequence[Path], batches: int = 16) -> list[dict[str, float]]:

@@ -14,11 +14,10 @@ from benchmarks.methods.runner import (
     Variant,
     arguments_of,
     data_overrides,
-    export,
     held_out_figures,
-    judge,
-    mean_over,
+    judge_with_start,
     over_seeds,
+    start_of,
     table,
     train_all,
     write,
@@ -37,30 +36,17 @@ FIGURES = ("repeatability_gap5", "repeatability_gap15", "auc5_gap5", "auc5_gap15
 def main() -> None:
     """Train, judge, write benchmarks/results/methods_a.json."""
     arguments = arguments_of(__doc__)
-    if arguments.start is None:
-        raise SystemExit("table A compares with a start: name it, --start runs/base/last.pt")
-    seeds = range(arguments.seeds)
+    start = start_of(arguments)
     methods = [name for name in OWN if not arguments.only or name in arguments.only.split(",")]
-    variants = [Variant(name, name) for name in methods]
-    common = (f"start={arguments.start}", *data_overrides(arguments.data))
-    runs = train_all(variants, seeds, arguments, common)
-    images = arguments.data / "photos"
-    models = {
-        run.name: export(run.checkpoint, arguments.output / "models" / f"{run.name}.onnx", images) for run in runs
-    }
-    models["start"] = export(arguments.start, arguments.output / "models" / "start.onnx", images)
-    judged = judge(models, arguments)
-    sequences = list(judged["start"])
-    groups = {"start": ["start"]} | {name: [run.name for run in runs if run.variant.name == name] for name in methods}
-    rows = {
-        row: {key: mean_over([judged[name] for name in names], sequences, key) for key in FIGURES}
-        for row, names in groups.items()
-    }
+    common = (f"start={start}", *data_overrides(arguments.data))
+    runs = train_all([Variant(name, name) for name in methods], range(arguments.seeds), arguments, common)
+    judged = judge_with_start(runs, arguments)
+    rows = judged.table(FIGURES)
     own: dict[str, Any] = {}
     for method in methods:
         figure, more = OWN[method]
         of_method = [run.checkpoint for run in runs if run.variant.name == method]
-        measured = held_out_figures(method, of_method[0].parent, [arguments.start, *of_method])
+        measured = held_out_figures(method, of_method[0].parent, [start, *of_method])
         before, *after = [figures[figure] for figures in measured]
         own[method] = {
             "figure": figure,
@@ -73,7 +59,8 @@ def main() -> None:
         values = (f"{found[when].get('mean', float('nan')):.4f}" for when in ("before", "after"))
         lines.append(f"| {method} | {found['figure']} | " + " | ".join(values) + " |")
     text = table(rows, FIGURES) + "\n\nOn held-out frames, no step taken:\n\n" + "\n".join(lines)
-    write("methods_a", {"judged_on": sequences, "rows": rows, "own": own, "runs": judged}, arguments, text)
+    result = {"judged_on": judged.sequences, "rows": rows, "own": own, "runs": judged.figures}
+    write("methods_a", result, arguments, text)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,10 @@ from benchmarks.methods.runner import (
     Variant,
     arguments_of,
     data_overrides,
-    export,
     held_out_figures,
-    judge,
-    mean_over,
+    judge_with_start,
     over_seeds,
+    start_of,
     table,
     train_all,
     write,
@@ -27,8 +26,10 @@ from benchmarks.methods.runner import (
 
 #: Pairs have two images an item, sequences five: so many pairs make the images of two sequences.
 PAIRS = ("frames=2", "batch_size=5")
+#: The method as its configuration has it: table A's row, and its runs where both tables have one --output.
+FULL = "traqpoint"
 VARIANTS = (
-    Variant("full", "traqpoint"),
+    Variant(FULL, "traqpoint"),
     Variant("scalar", "traqpoint", ("advantage=SCALAR", "over_image=true")),
     Variant("pairwise", "traqpoint", PAIRS),
     Variant("match", "traqpoint", (*PAIRS, "reward=MATCH")),
@@ -38,11 +39,11 @@ VARIANTS = (
 )
 #: What the paper finds: the first is better than the second.
 CLAIMS = (
-    ("full", "pairwise"),
+    (FULL, "pairwise"),
     ("pairwise", "match"),
-    ("full", "no_ranking"),
-    ("full", "no_distinctiveness"),
-    ("full", "supervised"),
+    (FULL, "no_ranking"),
+    (FULL, "no_distinctiveness"),
+    (FULL, "supervised"),
 )
 FIGURES = ("aktl", "vtl", "auc5_gap5", "auc5_gap15", "repeatability_gap5", "repeatability_gap15", "ate")
 LESS_IS_BETTER = ("ate",)
@@ -51,34 +52,21 @@ LESS_IS_BETTER = ("ate",)
 def main() -> None:
     """Train, judge, write benchmarks/results/methods_b.json."""
     arguments = arguments_of(__doc__, seeds=2)
-    if arguments.start is None:
-        raise SystemExit("TraqPoint's descriptors are trained before: name them, --start runs/base/last.pt")
-    common = (f"start={arguments.start}", *data_overrides(arguments.data))
-    variants = [one for one in VARIANTS if not arguments.only or one.name in ("full", *arguments.only.split(","))]
+    common = (f"start={start_of(arguments)}", *data_overrides(arguments.data))
+    variants = [one for one in VARIANTS if not arguments.only or one.name in (FULL, *arguments.only.split(","))]
     runs = train_all(variants, range(arguments.seeds), arguments, common)
-    images = arguments.data / "photos"
-    models = {
-        run.name: export(run.checkpoint, arguments.output / "models" / f"{run.name}.onnx", images) for run in runs
-    }
-    models["start"] = export(arguments.start, arguments.output / "models" / "start.onnx", images)
-    judged = judge(models, arguments)
-    sequences = list(judged["start"])
-    groups = {"start": ["start"]}
-    groups |= {variant.name: [run.name for run in runs if run.variant == variant] for variant in variants}
-    rows = {
-        row: {key: mean_over([judged[name] for name in names], sequences, key) for key in FIGURES}
-        for row, names in groups.items()
-    }
+    judged = judge_with_start(runs, arguments)
+    rows = judged.table(FIGURES)
     # One measure for all: the full reward, whatever a variant was trained by.
-    measure = next(run.checkpoint.parent for run in runs if run.variant.name == "full")
-    checkpoints = {run.name: run.checkpoint for run in runs} | {"start": arguments.start}
-    figures = held_out_figures("traqpoint", measure, list(checkpoints.values()))
-    measured = dict(zip(checkpoints, (found["reward"] for found in figures), strict=True))
-    for row, names in groups.items():
+    measure = next(run.checkpoint.parent for run in runs if run.variant.name == FULL)
+    figures = held_out_figures("traqpoint", measure, list(judged.checkpoints.values()))
+    measured = dict(zip(judged.checkpoints, (found["reward"] for found in figures), strict=True))
+    for row, names in judged.rows.items():
         rows[row]["reward"] = over_seeds([measured[name] for name in names])
     claims = [_claim(rows, better, worse) for better, worse in CLAIMS if better in rows and worse in rows]
     text = table(rows, ("reward", *FIGURES)) + "\n\n" + "\n".join(_sentence(claim) for claim in claims)
-    write("methods_b", {"judged_on": sequences, "rows": rows, "claims": claims, "runs": judged}, arguments, text)
+    result = {"judged_on": judged.sequences, "rows": rows, "claims": claims, "runs": judged.figures}
+    write("methods_b", result, arguments, text)
 
 
 def _claim(rows: dict[str, dict[str, dict[str, float]]], better: str, worse: str) -> dict[str, Any]:

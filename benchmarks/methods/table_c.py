@@ -45,7 +45,7 @@ def main() -> None:
     """Train, classify, distil, judge, write benchmarks/results/methods_c.json."""
     arguments = arguments_of(__doc__, seeds=4)
     scratch = ("start=null", "trained=EVERYTHING", *data_overrides(arguments.data))
-    detectors = train_all([Variant("dad", "dad")], range(arguments.seeds), arguments, scratch)
+    detectors = train_all([Variant("dad_scratch", "dad")], range(arguments.seeds), arguments, scratch)
     photographs = list_photographs([arguments.data / "photos"])
     chosen = [photographs[int(k)] for k in np.linspace(0, len(photographs) - 1, PHOTOGRAPHS)]
     contrasts = {run.name: _contrast(run.name, run.checkpoint, chosen, arguments.output) for run in detectors}

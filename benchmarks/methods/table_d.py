@@ -22,11 +22,10 @@ from benchmarks.methods.runner import (
     Variant,
     arguments_of,
     data_overrides,
-    export,
     held_out_figures,
-    judge,
-    mean_over,
+    judge_with_start,
     over_seeds,
+    start_of,
     table,
     train_all,
     write,
@@ -49,10 +48,9 @@ PARTS = 10
 def main() -> None:
     """Train, measure, judge, write benchmarks/results/methods_d.json."""
     arguments = arguments_of(__doc__, seeds=2)
-    if arguments.start is None:
-        raise SystemExit("table D compares with a start: name it, --start runs/base/last.pt")
+    start = start_of(arguments)
     wanted = [variant for variant in (*RIPE, RFP) if not arguments.only or variant.name in arguments.only.split(",")]
-    common = (f"start={arguments.start}", *data_overrides(arguments.data))
+    common = (f"start={start}", *data_overrides(arguments.data))
     runs = train_all(wanted, range(arguments.seeds), arguments, common)
     ripe = [run for run in runs if run.variant.method == "ripe"]
     rfp = [run for run in runs if run.variant is RFP]
@@ -62,31 +60,21 @@ def main() -> None:
         result["ripe"] = _ripe(ripe, arguments)
         texts.append(table(result["ripe"]["rows"], [*PAIRS, *FIGURES]))
     if rfp:
-        result["rfp"] = _rfp(rfp, arguments.start)
+        result["rfp"] = _rfp(rfp, start)
         texts.append(_told(result["rfp"]))
     write("methods_d", result, arguments, "\n\n".join(texts))
 
 
 def _ripe(runs: Sequence[Trained], arguments: argparse.Namespace) -> dict[str, Any]:
     """Rows of the start and of every variant: held-out pairs, and the evaluation of keypoints."""
+    judged = judge_with_start(runs, arguments)
     # By the settings of the first run: with negative pairs, unless --only leaves it out.
-    networks = [arguments.start, *(run.checkpoint for run in runs)]
-    figures = held_out_figures("ripe", runs[0].checkpoint.parent, networks)
-    names = ["start", *(run.name for run in runs)]
-    pairs = dict(zip(names, figures, strict=True))
-    folder, images = arguments.output / "models", arguments.data / "photos"
-    models = {name: export(file, folder / f"{name}.onnx", images) for name, file in zip(names, networks, strict=True)}
-    judged = judge(models, arguments)
-    sequences = list(judged["start"])
-    groups = {"start": ["start"]}
-    for run in runs:
-        groups.setdefault(run.variant.name, []).append(run.name)
-    rows = {
-        row: {key: over_seeds([pairs[name].get(key) for name in members]) for key in PAIRS}
-        | {key: mean_over([judged[name] for name in members], sequences, key) for key in FIGURES}
-        for row, members in groups.items()
-    }
-    return {"rows": rows, "judged_on": sequences, "runs": judged}
+    figures = held_out_figures("ripe", runs[0].checkpoint.parent, list(judged.checkpoints.values()))
+    pairs = dict(zip(judged.checkpoints, figures, strict=True))
+    rows = judged.table(FIGURES)
+    for row, names in judged.rows.items():
+        rows[row] = {key: over_seeds([pairs[name].get(key) for name in names]) for key in PAIRS} | rows[row]
+    return {"rows": rows, "judged_on": judged.sequences, "runs": judged.figures}
 
 
 def _rfp(runs: Sequence[Trained], start: Path) -> dict[str, Any]:
