@@ -23,6 +23,11 @@ class Candidate(Backend, Protocol):
         """What is missing, and what to do; empty when nothing is."""
         ...
 
+    @property
+    def slower(self) -> str:
+        """Why the next one is faster on this machine; empty when it is not."""
+        ...
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -66,7 +71,7 @@ def choose(name: str = "auto", threads: int | None = None, precision: str = "fp1
         return Choice(backend, stand_in if backend.patient else None, ())
     passed_over: list[str] = []
     for key, backend in there.items():
-        reason = backend.missing or getattr(backend, "slower", "")
+        reason = backend.missing or backend.slower
         if not reason:
             return Choice(backend, stand_in if backend.patient else None, tuple(passed_over))
         passed_over.append(f"{key}: {reason}")

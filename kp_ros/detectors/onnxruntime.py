@@ -36,6 +36,11 @@ class OnnxRuntimeBackend:
         return False
 
     @property
+    def slower(self) -> str:
+        """See :class:`kp_ros.detectors.choice.Candidate`."""
+        return ""
+
+    @property
     def progress(self) -> str:
         """It is done before anybody could look."""
         return ""

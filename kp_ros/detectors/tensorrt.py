@@ -12,7 +12,7 @@ from kp_ros.detectors.cuda import Machine, driver_missing, load_cuda, this_machi
 from kp_ros.detectors.engine_cache import EngineCache, EngineKey, default_folder
 from kp_ros.detectors.half import to_half
 from kp_ros.detectors.model_file import ModelFile
-from kp_ros.detectors.tensorrt_building import BuildWatcher, Progress, build_engine
+from kp_ros.detectors.tensorrt_building import BuildWatcher, build_engine
 from kp_ros.detectors.tensorrt_running import EngineError, TensorRtProgram
 
 PRECISIONS = ("fp16", "fp32")
@@ -30,7 +30,7 @@ class TensorRtBackend:
     module: str = "tensorrt"
     precision: str = "fp16"
     cache: EngineCache = field(default_factory=lambda: EngineCache(default_folder()))
-    watcher: BuildWatcher = field(default_factory=lambda: BuildWatcher())
+    watcher: BuildWatcher = field(default_factory=BuildWatcher)
 
     @property
     def name(self) -> str:
@@ -41,6 +41,11 @@ class TensorRtBackend:
     def patient(self) -> bool:
         """On a Jetson a build takes minutes."""
         return True
+
+    @property
+    def slower(self) -> str:
+        """See :class:`kp_ros.detectors.choice.Candidate`."""
+        return ""
 
     @property
     def progress(self) -> str:
@@ -89,10 +94,10 @@ class TensorRtBackend:
         return order.key
 
     def _order(self, trt: Any, model: ModelFile, size: tuple[int, int], max_keypoints: int, machine: Machine) -> _Order:
-        content, precision = graph_of(model, *size, max_keypoints, self.precision)
+        precision = engine_precision(model, self.precision)
         key = engine_key(trt, model, precision, size, max_keypoints, machine)
         targets = (machine.compute_capability,) if not machine.gpu else ()
-        return _Order(key, trt, content, self.watcher, targets)
+        return _Order(key, trt, model, self.watcher, targets)
 
 
 @dataclass(frozen=True)
@@ -101,14 +106,16 @@ class _Order:
 
     key: EngineKey
     trt: Any
-    content: bytes
-    progress: Progress | None
+    model: ModelFile
+    watcher: BuildWatcher
     compute_capabilities: tuple[str, ...]
 
     def build(self) -> bytes:
         key = self.key
         LOGGER.info("builds %s for %s x %s in %s", key.backend, key.width, key.height, key.precision)
-        return build_engine(self.trt, self.content, self.progress, self.compute_capabilities)
+        self.watcher.begin()
+        content = graph_of(self.model, key.height, key.width, key.max_keypoints, key.precision)
+        return build_engine(self.trt, content, self.watcher, self.compute_capabilities)
 
 
 def machine_of(module: str) -> Machine:
@@ -123,17 +130,20 @@ def machine_of(module: str) -> Machine:
     return Machine("", machine.compute_capability, 0, "", "") if module == "tensorrt_rtx" else machine
 
 
-def graph_of(model: ModelFile, height: int, width: int, max_keypoints: int, precision: str) -> tuple[bytes, str]:
-    """The ONNX file that an engine is built from, and the precision that is written in it.
+def engine_precision(model: ModelFile, asked: str) -> str:
+    """The precision that an engine's convolutions get: a model that is not fp32 keeps its own.
 
-    :raises ModelError: the precision is unknown.
+    :raises ModelError: the precision asked for is unknown.
     """
-    if precision not in PRECISIONS:
-        raise ModelError(f"precision '{precision}' is unknown; choose one of: {', '.join(PRECISIONS)}")
+    if asked not in PRECISIONS:
+        raise ModelError(f"precision '{asked}' is unknown; choose one of: {', '.join(PRECISIONS)}")
+    return asked if model.precision == "fp32" else model.precision
+
+
+def graph_of(model: ModelFile, height: int, width: int, max_keypoints: int, precision: str) -> bytes:
+    """The ONNX file that an engine is built from; ``precision`` is :func:`engine_precision`'s."""
     content = model.specialise(height, width, max_keypoints)
-    if model.precision == "fp32" and precision == "fp16":
-        return to_half(content), "fp16"
-    return content, model.precision
+    return to_half(content) if precision == "fp16" and model.precision == "fp32" else content
 
 
 def engine_key(

@@ -29,6 +29,10 @@ class BuildWatcher:
     """
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the build before."""
         self.phase, self.share = "", 0.0
 
     def __call__(self, phase: str, share: float) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from kp_ros.detectors.base import ModelError
 from kp_ros.detectors.model_file import read_model
-from kp_ros.detectors.tensorrt import PRECISIONS, graph_of
-from kp_ros.detectors.tensorrt_building import build_engine, load, missing
+from kp_ros.detectors.tensorrt import PRECISIONS, engine_precision, graph_of
+from kp_ros.detectors.tensorrt_building import BuildWatcher, build_engine, load, missing
 from kp_ros.resources import models_directory
 
 MODELS = sorted(models_directory().glob("*.onnx"))
@@ -25,8 +25,9 @@ def trt() -> Any:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("file", MODELS, ids=lambda file: file.stem)
 def test_every_shipped_model_builds_for_every_card(trt: Any, file: Path, precision: str) -> None:
-    content, written = graph_of(read_model(file), 480, 640, 1024, precision)
-    assert written == precision
+    model = read_model(file)
+    assert engine_precision(model, precision) == precision
+    content = graph_of(model, 480, 640, 1024, precision)
     told: list[tuple[str, float]] = []
     engine = build_engine(trt, content, lambda phase, share: told.append((phase, share)), CAPABILITIES)
     assert len(engine) > 100_000
@@ -34,25 +35,34 @@ def test_every_shipped_model_builds_for_every_card(trt: Any, file: Path, precisi
     assert shares == sorted(shares) and shares[-1] > 0.5
 
 
+def test_a_watcher_begins_each_build_at_nothing() -> None:
+    watcher = BuildWatcher()
+    watcher("Tactics", 0.8)
+    watcher("A phase within", 0.1)
+    assert (watcher.phase, watcher.share) == ("A phase within", 0.8)
+    watcher.begin()
+    assert (watcher.phase, watcher.share) == ("", 0.0)
+
+
 def test_another_size_and_budget_build(trt: Any) -> None:
-    content, _ = graph_of(read_model(MODELS[0]), 384, 1248, 2048, "fp16")
+    content = graph_of(read_model(MODELS[0]), 384, 1248, 2048, "fp16")
     assert len(build_engine(trt, content, compute_capabilities=("8.9",))) > 100_000
 
 
 def test_a_card_that_it_does_not_build_for_is_named(trt: Any) -> None:
     with pytest.raises(ModelError, match=r"9\.0, only for .*8\.6"):
-        build_engine(trt, graph_of(read_model(MODELS[0]), 256, 320, 64, "fp32")[0], compute_capabilities=("9.0",))
+        build_engine(trt, graph_of(read_model(MODELS[0]), 256, 320, 64, "fp32"), compute_capabilities=("9.0",))
 
 
 def test_what_it_cannot_read_is_refused_with_its_own_words(trt: Any) -> None:
-    content, _ = graph_of(read_model(MODELS[0]), 256, 320, 64, "fp32")
+    content = graph_of(read_model(MODELS[0]), 256, 320, 64, "fp32")
     with pytest.raises(ModelError, match="Sigmund"):
         build_engine(trt, content.replace(b"Sigmoid", b"Sigmund"))
 
 
 def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(ModelError, match="choose one of: fp16, fp32"):
-        graph_of(read_model(MODELS[0]), 256, 320, 64, "fp8")
+        engine_precision(read_model(MODELS[0]), "fp8")
 
 
 def test_an_older_tensorrt_that_builds_for_its_own_card_only_says_so(trt: Any) -> None:
