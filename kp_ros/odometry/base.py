@@ -55,6 +55,8 @@ class OdometryFrame:
     :ivar depth: RGB-D: float32 [H, W], metres along z, not finite or 0 where unknown.
     :ivar angular_velocity: float64 [3], radians a second in ``camera``, mean since the frame before, where a gyroscope
         tells it.
+    :ivar keypoint_covariance: float64 [N, 2, 2], of the tracks' places, pixels squared, where a model tells it; None
+        takes one deviation for all, weighed by their scores.
     """
 
     stamp_ns: int
@@ -65,6 +67,7 @@ class OdometryFrame:
     baseline: float | None = None
     depth: Float32 | None = None
     angular_velocity: Float64 | None = None
+    keypoint_covariance: Float64 | None = None
 
 
 @dataclass(frozen=True)
