@@ -46,6 +46,7 @@ setup(
         "typer",
         "rich",
         "protobuf",
+        "pyyaml",
     ],
     extras_require={
         "ros": ["ros-rclpy", "ros-rmw-fastrtps-cpp", "ros-common-interfaces"],

@@ -10,7 +10,7 @@ import typer
 import kp_ros
 
 #: Modules of kp_ros.commands, in the order of ``--help``. Each has ``register(app: typer.Typer) -> None``.
-COMMANDS = ("demo", "replay", "run", "extract", "overlay", "engine")
+COMMANDS = ("demo", "replay", "run", "odometry", "extract", "overlay", "engine")
 
 HELP = """Learned keypoints, descriptors and tracks for every camera frame.
 

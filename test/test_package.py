@@ -31,10 +31,11 @@ LIBRARIES = {
     "rich": ("rich", "python3-rich"),
     "rosbags": ("rosbags", "python3-rosbags-pip"),
     "typer": ("typer", "python3-typer"),
+    "yaml": ("pyyaml", "python3-yaml"),
     "zstandard": ("zstandard", "mcap-ros2-support"),
 }
 #: Backends and adapters of the field: imported only when a user chose them and has them.
-OPTIONAL = {"openvino", "tensorrt", "tensorrt_rtx", "cuda", "poselib"}
+OPTIONAL = {"openvino", "tensorrt", "tensorrt_rtx", "cuda", "poselib", "matplotlib"}
 
 
 #: Names at PyPI that are not those of the module.

@@ -57,11 +57,11 @@ class BagRecording:
         number = unreadable = 0
         for message in self._bag.messages((self.topic, self.camera_info_topic)):
             if message.topic == self.camera_info_topic:
-                current = _camera_info(message.content) or current
+                current = ros2_camera_info(message.content) or current
             elif message.content is None:
                 unreadable += 1
             else:
-                image = _image(message.content)
+                image = ros2_image(message.content)
                 seconds, nanoseconds = divmod(messages.stamp_of(image), NANOSECONDS)
                 name = f"{number:06d}_{seconds}.{nanoseconds:09d}"
                 yield Frame(name, message.recorded_ns, image, current)
@@ -75,7 +75,7 @@ class BagRecording:
         if all(topic.name != self.camera_info_topic for topic in self._bag.topics):
             return None
         with closing(self._bag.messages((self.camera_info_topic,))) as stream:
-            return next((info for message in stream if (info := _camera_info(message.content))), None)
+            return next((info for message in stream if (info := ros2_camera_info(message.content))), None)
 
     def close(self) -> None:
         """See :class:`~kp_ros.recordings.recording.Recording`."""
@@ -94,7 +94,7 @@ def _choose(bag: BagMessages, path: Path, topic: str | None) -> Topic:
             return chosen[0]
         raise RecordingError(f"{path} has no images on {topic}; {_listing(images, bag)}")
     if len(images) > 1:
-        images = [candidate for candidate in images if not _is_depth(bag, candidate)] or images
+        images = [candidate for candidate in images if not is_depth(bag, candidate)] or images
     if len(images) == 1:
         return images[0]
     problem = "has several image topics" if images else "has no image topic"
@@ -107,7 +107,8 @@ def _listing(images: list[Topic], bag: BagMessages) -> str:
     return "its topics are: " + ", ".join(f"{topic.name} ({topic.message_type})" for topic in bag.topics)
 
 
-def _is_depth(bag: BagMessages, topic: Topic) -> bool:
+def is_depth(bag: BagMessages, topic: Topic) -> bool:
+    """Whether the images of a topic hold distances, by its first message."""
     if topic.message_type != IMAGE:
         return False
     with closing(bag.messages((topic.name,))) as stream:
@@ -115,7 +116,7 @@ def _is_depth(bag: BagMessages, topic: Topic) -> bool:
     return first is not None and first.encoding in DEPTH_ENCODINGS
 
 
-def _image(content: Any) -> Any:
+def ros2_image(content: Any) -> Any:
     """The same image as a message of ROS 2: a bag of ROS 1, or of an old ROS 2, has its own message classes."""
     header = messages.header(messages.stamp_of(content), content.header.frame_id)
     if hasattr(content, "format"):
@@ -124,8 +125,8 @@ def _image(content: Any) -> Any:
     return messages.make(IMAGE, header=header, **{name: getattr(content, name) for name in names})
 
 
-def _camera_info(content: Any) -> Any:
-    """As :func:`_image`; ROS 1 spells D, K, R and P in capitals. None stays None."""
+def ros2_camera_info(content: Any) -> Any:
+    """As :func:`ros2_image`; ROS 1 spells D, K, R and P in capitals. None stays None."""
     if content is None:
         return None
     matrices = {name: getattr(content, name, getattr(content, name.upper(), None)) for name in ("d", "k", "r", "p")}

@@ -17,6 +17,7 @@ from kp_ros.recordings.mcap_writer import McapWriter
 from kp_ros.simulation.rendering import Matrix, RenderedFrame, render
 from kp_ros.simulation.trajectory import Trajectory
 from kp_ros.simulation.world import World
+from kp_ros.trajectories import quaternion_of
 
 IMAGE_TOPIC = "/camera/image_raw"
 CAMERA_INFO_TOPIC = "/camera/camera_info"
@@ -75,7 +76,7 @@ def odometry(trajectory: Trajectory, index: int) -> Any:
     first, last = trajectory.poses[before], trajectory.poses[after]
     linear = pose[:3, :3].T @ (last[:3, 3] - first[:3, 3]) / seconds
     angular = cv2.Rodrigues(first[:3, :3].T @ last[:3, :3])[0][:, 0] / seconds
-    x, y, z, w = _quaternion(pose[:3, :3])
+    x, y, z, w = quaternion_of(pose[:3, :3])
     make = messages.make
     return make(
         "nav_msgs/msg/Odometry",
@@ -101,23 +102,3 @@ def odometry(trajectory: Trajectory, index: int) -> Any:
 def _vector(values: Matrix) -> Any:
     x, y, z = (float(value) for value in values)
     return messages.make("geometry_msgs/msg/Vector3", x=x, y=y, z=z)
-
-
-def _quaternion(rotation: Matrix) -> tuple[float, float, float, float]:
-    """x y z w of a rotation matrix, w not negative (Shepperd 1978: from the largest of the four, for its precision)."""
-    trace = np.trace(rotation)
-    squares = np.array([*(1 + 2 * np.diag(rotation) - trace), 1 + trace])
-    largest = int(squares.argmax())
-    if largest == 3:
-        vector = [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
-        quaternion = np.array([*vector, squares[3]])
-    else:
-        i, j, k = largest, (largest + 1) % 3, (largest + 2) % 3
-        quaternion = np.empty(4)
-        quaternion[i] = squares[i]
-        quaternion[j] = rotation[j, i] + rotation[i, j]
-        quaternion[k] = rotation[k, i] + rotation[i, k]
-        quaternion[3] = rotation[k, j] - rotation[j, k]
-    quaternion /= np.linalg.norm(quaternion)
-    x, y, z, w = (float(value) for value in (quaternion if quaternion[3] >= 0 else -quaternion))
-    return x, y, z, w
