@@ -30,6 +30,8 @@ OWN = {
     "dad": ("hit_rate", True),
     "traqpoint": ("reward", True),
 }
+#: Held-out batches that a method's own figure is the mean of: RFP's moves by degrees from batch to batch.
+BATCHES = 48
 FIGURES = ("repeatability_gap5", "repeatability_gap15", "auc5_gap5", "auc5_gap15", "aktl", "vtl", "ate")
 
 
@@ -46,7 +48,7 @@ def main() -> None:
     for method in methods:
         figure, more = OWN[method]
         of_method = [run.checkpoint for run in runs if run.variant.name == method]
-        measured = held_out_figures(method, of_method[0].parent, [start, *of_method])
+        measured = held_out_figures(method, of_method[0].parent, [start, *of_method], BATCHES)
         before, *after = [figures[figure] for figures in measured]
         own[method] = {
             "figure": figure,

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import onnx
@@ -8,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kp_ros.detectors.half import network_nodes, to_half
 from kp_ros.detectors.model_file import find_model, read_model
+from kp_ros.resources import models_directory
 
 
 def picture() -> NDArray[np.uint8]:
@@ -15,8 +18,9 @@ def picture() -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(coarse, (320, 256), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def test_the_shipped_model_finds_the_same_in_half_precision() -> None:
-    whole = read_model(find_model(None)).specialise(256, 320, 300)
+@pytest.mark.parametrize("file", sorted(models_directory().glob("*.onnx")), ids=lambda file: file.stem)
+def test_a_shipped_model_finds_the_same_in_half_precision(file: Path) -> None:
+    whole = read_model(file).specialise(256, 320, 300)
     half = to_half(whole)
     assert len(half) < 0.6 * len(whole)
     feed = {"image": picture()[None, None]}

@@ -5,6 +5,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from kp_ros.detectors.base import ModelError
@@ -14,6 +15,19 @@ from kp_ros.detectors.tensorrt_building import BuildWatcher, build_engine, load,
 from kp_ros.resources import models_directory
 
 MODELS = sorted(models_directory().glob("*.onnx"))
+
+
+def without_weights(file: Path) -> bytes:
+    """A model's graph alone: whether an engine can be built of it does not depend on the trained numbers."""
+    graph = onnx.load(file).graph
+    for tensor in graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            tensor.ClearField("raw_data")
+    return bytes(graph.SerializeToString(deterministic=True))
+
+
+#: One model of each structure: a build takes seconds.
+STRUCTURES = list({without_weights(file): file for file in reversed(MODELS)}.values())
 CAPABILITIES = ("8.6", "8.9", "12.0")
 
 
@@ -23,8 +37,8 @@ def trt() -> Any:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("file", MODELS, ids=lambda file: file.stem)
-def test_every_shipped_model_builds_for_every_card(trt: Any, file: Path, precision: str) -> None:
+@pytest.mark.parametrize("file", STRUCTURES, ids=lambda file: file.stem)
+def test_every_shipped_structure_builds_for_every_card(trt: Any, file: Path, precision: str) -> None:
     model = read_model(file)
     assert engine_precision(model, precision) == precision
     content = graph_of(model, 480, 640, 1024, precision)
