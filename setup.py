@@ -86,6 +86,7 @@ setup(
         "console_scripts": [
             "kp_ros = kp_ros.cli:main",
             "keypoint_node = kp_ros.ros.keypoint_node:main",
+            "odometry_node = kp_ros.ros.odometry_node:main",
         ],
     },
 )

@@ -29,6 +29,7 @@ class NodeState:
     :ivar model: None where none is loaded.
     :ivar building: what is built in the background, and how far it is; empty when nothing is.
     :ivar statistics: None unless the node is active.
+    :ivar input_problem: why images that come cannot be used; empty where they can.
     """
 
     name: str
@@ -41,6 +42,7 @@ class NodeState:
     model: DetectorInfo | None
     statistics: Snapshot | None
     building: str = ""
+    input_problem: str = ""
 
 
 def diagnose(state: NodeState) -> list[DiagnosticStatus]:
@@ -79,7 +81,9 @@ def _input(state: NodeState, snapshot: Snapshot) -> DiagnosticStatus:
     counts, recent = snapshot.counts, snapshot.recent
     rate = recent.received / snapshot.recent_seconds
     problem = ""
-    if snapshot.silent_seconds > state.settings.image_timeout and not recent.lost:
+    if state.input_problem:
+        problem = state.input_problem
+    elif snapshot.silent_seconds > state.settings.image_timeout and not recent.lost:
         problem = f"no image on {state.image_topic} for {snapshot.silent_seconds:.1f} s; " + (
             "its publisher is silent: check the camera"
             if state.image_publishers

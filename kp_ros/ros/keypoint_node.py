@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
@@ -32,7 +32,7 @@ from kp_ros.ros.diagnostics import NodeState, diagnose
 from kp_ros.ros.image_subscription import ImageSubscription
 from kp_ros.ros.log_bridge import NodeLogHandler
 from kp_ros.ros.parameters import Settings, declare, refusal
-from kp_ros.ros.pipeline import Pipeline
+from kp_ros.ros.pipeline import Continuation, Pipeline
 from kp_ros.ros.publishers import Publishers, model_message
 from kp_ros.ros.statistics import Statistics
 from kp_ros.ros.topics import InputTopics, input_topics
@@ -51,6 +51,18 @@ class ThresholdDetector(Protocol):
     score_threshold: float
 
 
+class Subscriptions(Protocol):
+    """What brings images."""
+
+    def adapt(self) -> None:
+        """Look again at what the publishers offer."""
+        ...
+
+    def destroy(self) -> None:
+        """End it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Configured:
     """What the node owns while it is inactive or active."""
@@ -67,7 +79,7 @@ class Active:
     statistics: Statistics
     pipeline: Pipeline
     camera_info: Any
-    images: ImageSubscription
+    images: Subscriptions
 
 
 class KeypointNode(LifecycleNode):  # type: ignore[misc]
@@ -79,12 +91,17 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
     :param arguments: for the node, as in :class:`rclpy.node.Node`.
     """
 
+    #: Its name where it is given none.
+    NAME = "keypoint_node"
+    #: Its parameters.
+    SETTINGS: type[Settings] = Settings
+
     #: None where the node never came to be: parameters that make no sense end it before.
     _log_handler: NodeLogHandler | None = None
 
     def __init__(self, **arguments: Any) -> None:
-        super().__init__("keypoint_node", **arguments)
-        self.settings = declare(self)
+        super().__init__(self.NAME, **arguments)
+        self.settings = declare(self, self.SETTINGS)
         self._log_handler = NodeLogHandler(self.get_logger())
         self._configured: Configured | None = None
         self._active: Active | None = None
@@ -203,13 +220,13 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
             statistics,
             lambda: int(self.get_clock().now().nanoseconds),
             self.get_logger(),
+            self._continuation(),
         )
         pipeline.tail_length = self.settings.debug_tail
 
         def on_camera_info(message: CameraInfo) -> None:
             pipeline.camera_watch.info = message
 
-        kind = Image if self.settings.image_transport == "raw" else CompressedImage
         topics = configured.topics
         with ExitStack() as undo:
             undo.callback(pipeline.stop)
@@ -222,11 +239,28 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
             undo.callback(self.destroy_subscription, camera_info)
-            images = ImageSubscription(self, kind, topics.image, pipeline.submit, statistics.lost)
+            images = self._subscribe(topics, pipeline, statistics)
             undo.pop_all()
         self._active = Active(statistics, pipeline, camera_info, images)
         self._announce_model(configured)
         self.get_logger().info(f"images from {topics.image}, calibration from {topics.camera_info}")
+
+    def _continuation(self) -> Continuation | None:
+        """What is done with the tracks of each image beside publishing them."""
+        return None
+
+    def _subscribe(self, topics: InputTopics, pipeline: Pipeline, statistics: Statistics) -> Subscriptions:
+        """Subscribe to what the pipeline takes in."""
+        kind = Image if self.settings.image_transport == "raw" else CompressedImage
+        return ImageSubscription(self, kind, topics.image, pipeline.submit, statistics.lost)
+
+    def _input_problem(self) -> str:
+        """Why images that come cannot be used together; empty where they can."""
+        return ""
+
+    def _further_diagnostics(self) -> list[DiagnosticStatus]:
+        """What a node that does more has to tell."""
+        return []
 
     def _announce_model(self, configured: Configured) -> None:
         """Publish what runs the model; again when an engine that was built meanwhile has taken over."""
@@ -263,7 +297,7 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
         reason = refusal(changes, self.settings, self._configured is not None)
         if reason:
             return SetParametersResult(successful=False, reason=reason)
-        known = {name: value for name, value in changes.items() if name in Settings.__dataclass_fields__}
+        known = {name: value for name, value in changes.items() if name in self.SETTINGS.__dataclass_fields__}
         self.settings = replace(self.settings, **known)
         self._apply_settings()
         return SetParametersResult(successful=True)
@@ -299,8 +333,9 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
             model=configured.frontend.detector.info if configured else None,
             building=getattr(configured.frontend.detector, "building", "") if configured else "",
             statistics=active.statistics.snapshot() if active else None,
+            input_problem=self._input_problem(),
         )
-        message = DiagnosticArray(status=diagnose(state))
+        message = DiagnosticArray(status=[*diagnose(state), *self._further_diagnostics()])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 
@@ -319,11 +354,16 @@ def _return_memory() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the node until Ctrl-C. Exit status 1 when its parameters make no sense."""
+    return run_node(KeypointNode, arguments)
+
+
+def run_node(kind: type[KeypointNode], arguments: list[str] | None) -> int:
+    """Run a node of this kind until Ctrl-C. Exit status 1 when its parameters make no sense."""
     rclpy.init(args=arguments)
     try:
-        node = KeypointNode()
+        node = kind()
     except (ValueError, ParameterException) as error:
-        print(f"keypoint_node: {error}; correct it on the command line or in the parameter file", file=sys.stderr)
+        print(f"{kind.NAME}: {error}; correct it on the command line or in the parameter file", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
     executor = SingleThreadedExecutor()

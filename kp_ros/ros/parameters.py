@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -21,13 +21,18 @@ class Change(Enum):
     START = "Read only: set it when the node starts."
 
 
-def _setting(
+def setting(
     default: Any,
     description: str,
     change: Change,
     limits: tuple[float, float] | None = None,
     choices: tuple[str, ...] = (),
 ) -> Any:
+    """A parameter as the field of a dataclass.
+
+    :param limits: the least and the greatest value of a number.
+    :param choices: all values of a text.
+    """
     metadata = {"description": description, "change": change, "limits": limits, "choices": choices}
     return field(default=default, metadata=metadata)
 
@@ -36,69 +41,73 @@ def _setting(
 class Settings:
     """The values of all parameters at one moment; defaults, limits and descriptions are in the fields' metadata."""
 
-    autostart: bool = _setting(
+    autostart: bool = setting(
         True,
         "Configure and activate without being told. With false the node waits, unconfigured, for a lifecycle manager.",
         Change.START,
     )
-    model: str = _setting(
+    model: str = setting(
         "",
         "A shipped model's name, a path to an exported .onnx file, or orb, sift or gftt. Empty: the default model.",
         Change.UNCONFIGURED,
     )
-    backend: str = _setting("auto", "What runs the model.", Change.UNCONFIGURED, choices=BACKENDS)
-    precision: str = _setting("fp16", "Of TensorRT's convolutions.", Change.UNCONFIGURED, choices=PRECISIONS)
-    max_keypoints: int = _setting(
+    backend: str = setting("auto", "What runs the model.", Change.UNCONFIGURED, choices=BACKENDS)
+    precision: str = setting("fp16", "Of TensorRT's convolutions.", Change.UNCONFIGURED, choices=PRECISIONS)
+    max_keypoints: int = setting(
         1024, "The most keypoints that are detected in an image.", Change.UNCONFIGURED, limits=(1, 3840)
     )
-    threads: int = _setting(
+    threads: int = setting(
         0, "Processor threads of the inference. 0: the backend's choice.", Change.UNCONFIGURED, limits=(0, 256)
     )
-    score_threshold: float = _setting(
+    score_threshold: float = setting(
         0.0,
         "Keypoints of a learned model with a lower score are left out. OpenCV's detectors do not heed it.",
         Change.ANY_TIME,
         limits=(0.0, 1.0),
     )
-    max_tracks: int = _setting(1024, "The most points that are followed.", Change.ANY_TIME, limits=(1, 16384))
-    image_transport: str = _setting(
+    max_tracks: int = setting(1024, "The most points that are followed.", Change.ANY_TIME, limits=(1, 16384))
+    image_transport: str = setting(
         "raw",
         "raw subscribes to sensor_msgs/Image on the topic image, compressed to sensor_msgs/CompressedImage on "
         "image/compressed.",
         Change.UNCONFIGURED,
         choices=("raw", "compressed"),
     )
-    rectified: bool = _setting(
+    rectified: bool = setting(
         False,
         "The images are rectified (image_rect): CameraInfo's P describes them, and they have no distortion.",
         Change.UNCONFIGURED,
     )
-    image_timeout: float = _setting(
+    image_timeout: float = setting(
         2.0,
         "Seconds without an image after which the diagnostics warn.",
         Change.ANY_TIME,
         limits=(0.1, 3600.0),
     )
-    min_tracks: int = _setting(
+    min_tracks: int = setting(
         50, "Diagnostics warn when fewer points are followed.", Change.ANY_TIME, limits=(0, 16384)
     )
-    debug_tail: int = _setting(
+    debug_tail: int = setting(
         15, "How many frames the tails of tracks reach back on ~/debug_image.", Change.ANY_TIME, limits=(0, 200)
     )
-    diagnostics_period: float = _setting(
+    diagnostics_period: float = setting(
         1.0, "Seconds between two messages on /diagnostics.", Change.START, limits=(0.1, 60.0)
     )
 
 
-def declare(node: Node) -> Settings:
+Values = TypeVar("Values", bound=Settings)
+
+
+def declare(node: Node, kind: type[Values]) -> Values:
     """Declare every parameter on the node, with the overrides it was started with.
 
+    :param kind: the dataclass of the node's parameters.
     :raises ValueError: an override is not among a parameter's choices.
     :raises rclpy.exceptions.InvalidParameterException: an override has the wrong type or is out of range.
     """
-    for one in fields(Settings):
+    for one in fields(kind):
         node.declare_parameter(one.name, one.default, descriptor_of(one))
-    settings = Settings(**{one.name: node.get_parameter(one.name).value for one in fields(Settings)})
+    settings = kind(**{one.name: node.get_parameter(one.name).value for one in fields(kind)})
     reason = refusal(asdict(settings), settings, configured=False)
     if reason:
         raise ValueError(reason)
@@ -129,7 +138,7 @@ def refusal(changes: Mapping[str, Any], current: Settings, configured: bool) -> 
     :param changes: name -> new value; names of other parameters are passed over.
     :param configured: whether the node is inactive or active.
     """
-    for one in fields(Settings):
+    for one in fields(current):
         if one.name not in changes:
             continue
         value, choices = changes[one.name], one.metadata["choices"]

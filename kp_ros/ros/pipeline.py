@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from kp_ros.camera import Camera
 from kp_ros.drawing import TrackTails, draw_tracks
+from kp_ros.errors import UserError
 from kp_ros.frontend import DetectedFrame, FrameResult, Frontend
-from kp_ros.image_decoding import ImageError
 from kp_ros.point_cloud import pack_features, pack_keypoints, pack_tracks, without_descriptors
 from kp_ros.ros.camera_watch import CameraWatch
 from kp_ros.ros.messages import decode, stamp_of, to_image
@@ -40,11 +40,13 @@ class Arrival:
 
     :ivar clock_ns: by the node's clock, nanoseconds.
     :ivar time: by :func:`time.perf_counter`.
+    :ivar companion: a message that belongs to it: the right image, or the depth image.
     """
 
     message: Any
     clock_ns: int
     time: float
+    companion: Any = None
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,18 @@ class DetectedArrival:
 
     :ivar seconds: that it waited, and that its decoding took.
     :ivar time: of the end of its detection, by :func:`time.perf_counter`.
+    :ivar companion: a message that belongs to the image.
     """
 
     frame: DetectedFrame
     frame_id: str
     seconds: Mapping[str, float]
     time: float
+    companion: Any = None
+
+
+#: What is done with an image when its tracks are published; seconds a stage.
+Continuation = Callable[[DetectedArrival, FrameResult], Mapping[str, float]]
 
 
 class Pipeline:
@@ -69,6 +77,7 @@ class Pipeline:
 
     :param now_ns: the node's clock, nanoseconds: the one that stamps are compared with.
     :param logger: of the node.
+    :param continuation: what follows when an image's tracks are published, in the same thread; it may raise.
     :ivar tail_length: frames that tails reach back on ``~/debug_image``.
     """
 
@@ -80,6 +89,7 @@ class Pipeline:
         statistics: Statistics,
         now_ns: Callable[[], int],
         logger: Any,
+        continuation: Continuation | None = None,
     ) -> None:
         self.camera_watch = camera_watch
         self._frontend = frontend
@@ -87,6 +97,7 @@ class Pipeline:
         self._statistics = statistics
         self._now_ns = now_ns
         self._logger = logger
+        self._continuation = continuation
         self._started = time.monotonic()
         self._last_stamp_ns: int | None = None
         self._camera_problem = ""
@@ -95,10 +106,10 @@ class Pipeline:
         self._tracking = EveryItemWorker(self._track, "tracking")
         self._detection = NewestItemWorker(self._detect, "detection", statistics.dropped)
 
-    def submit(self, message: Any) -> None:
-        """Take in an image message; returns at once."""
+    def submit(self, message: Any, companion: Any = None) -> None:
+        """Take in an image message, and one that belongs to it; returns at once."""
         self._statistics.received()
-        self._detection.submit(Arrival(message, self._now_ns(), time.perf_counter()))
+        self._detection.submit(Arrival(message, self._now_ns(), time.perf_counter(), companion))
         # The detection's thread needs the interpreter at once; here nothing is to do but to wait for the next message,
         # and the executor's preparations for that would hold the other thread up.
         time.sleep(YIELD)
@@ -123,7 +134,8 @@ class Pipeline:
             seconds = {"wait": begun - arrival.time, "decode": decoded - begun}
             if abs(transport := (arrival.clock_ns - stamp_ns) * 1e-9) < SAME_CLOCK:
                 seconds = {"stamp_to_arrival": transport, **seconds}
-            detected = DetectedArrival(frame, message.header.frame_id, seconds, time.perf_counter())
+            frame_id, ended = message.header.frame_id, time.perf_counter()
+            detected = DetectedArrival(frame, frame_id, seconds, ended, arrival.companion)
             self._tracking.hand_over(detected)
 
     def _track(self, detected: DetectedArrival) -> None:
@@ -136,6 +148,8 @@ class Pipeline:
             latency = (self._now_ns() - frame.stamp_ns) * 1e-9
             if abs(latency) < SAME_CLOCK:
                 seconds["stamp_to_publication"] = latency
+            if self._continuation is not None:
+                seconds |= self._continuation(detected, result)
             self._statistics.published(result.features, result.tracks, seconds)
             self._show(frame.image, result, detected.frame_id)
 
@@ -144,7 +158,7 @@ class Pipeline:
         """Count and log an image that cannot be processed."""
         try:
             yield
-        except ImageError as error:
+        except UserError as error:
             self._statistics.failed(str(error))
             self._logger.error(f"image left out: {error}", throttle_duration_sec=LOG_PERIOD)
         except Exception as error:  # whatever one image does, the next may be sound

@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kp_ros.mounting import OPTICAL_TO_BODY
 from kp_ros.simulation.rendering import Matrix
 
-#: Optical frame (x right, y down, z forward) to a body's (x forward, y left, z up), as REP 103 has both.
-OPTICAL_TO_BODY = np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]], np.float64)
 #: Metres between the points that a ground path is kept by.
 PATH_STEP = 0.02
 

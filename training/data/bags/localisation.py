@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kp_ros.simulation.trajectory import OPTICAL_TO_BODY
+from kp_ros.mounting import OPTICAL_TO_BODY
 from training.data.bags.survey import Survey
 from training.data.bags.topics import ChosenTopics
 from training.data.sequence import Poses
