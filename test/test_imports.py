@@ -20,6 +20,9 @@ ROS_PACKAGES = {
     "launch_ros",
     "builtin_interfaces",
     "rcl_interfaces",
+    "std_srvs",
+    "tf2_ros",
+    "tf2_ros_py",
 }
 #: What the training may not use of the runtime: what talks to ROS, and its commands.
 RUNTIME_SHELL = ("kp_ros.ros", "kp_ros.cli", "kp_ros.commands")

@@ -61,11 +61,13 @@ class NodeProcess:
 
     :param log: where its output goes.
     :param ros_arguments: what follows ``--ros-args``.
+    :param node: its name, which is its module's in kp_ros.ros.
     """
 
-    def __init__(self, domain: int, log: Path, *ros_arguments: str) -> None:
+    def __init__(self, domain: int, log: Path, *ros_arguments: str, node: str = NODE) -> None:
         self.log_path = log
-        command = [NODE_PYTHON, "-m", "kp_ros.ros.keypoint_node", "--ros-args", *ros_arguments]
+        module = f"kp_ros.ros.{node.lstrip('/')}"
+        command = [NODE_PYTHON, "-m", module, "--ros-args", *ros_arguments]
         with log.open("wb") as output:
             self.process = subprocess.Popen(command, env=environment(domain), stdout=output, stderr=output)
 
@@ -94,9 +96,13 @@ class NodeProcess:
 
 
 class Robot:
-    """Publishes images and CameraInfo, keeps every message of the node's topics in ``heard``."""
+    """Publishes images and CameraInfo, keeps every message of the node's topics in ``heard``.
 
-    def __init__(self, domain: int) -> None:
+    :param node_name: of the node that it talks to.
+    """
+
+    def __init__(self, domain: int, node_name: str = NODE) -> None:
+        self.node_name = node_name
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=domain)
@@ -110,11 +116,11 @@ class Robot:
         self.compressed_publisher = self.node.create_publisher(CompressedImage, "/image/compressed", reliable)
         self.camera_info_publisher = self.node.create_publisher(CameraInfo, "/camera_info", reliable)
         for topic in CLOUDS:
-            self.listen(PointCloud2, f"{NODE}/{topic}", topic)
+            self.listen(PointCloud2, f"{self.node_name}/{topic}", topic)
         latched = QoSProfile(
             depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
         )
-        self.listen(String, f"{NODE}/model", "model", latched)
+        self.listen(String, f"{self.node_name}/model", "model", latched)
         self.listen(DiagnosticArray, "/diagnostics", "diagnostics")
 
     def listen(self, kind: type, topic: str, name: str, qos: QoSProfile | None = None) -> Any:
@@ -150,7 +156,7 @@ class Robot:
         """Call a service of the node; the future of its answer."""
         client = self._clients.get(service)
         if client is None:
-            client = self._clients[service] = self.node.create_client(kind, f"{NODE}/{service}")
+            client = self._clients[service] = self.node.create_client(kind, f"{self.node_name}/{service}")
             self.wait_for(f"service {service}", client.service_is_ready)
             # The service may answer into the void until it, too, has discovered its client.
             self.spin(0.5)
@@ -202,7 +208,7 @@ class Robot:
         publisher = publisher or self.image_publisher
         self.wait_for("subscription of the node", lambda: publisher.get_subscription_count() > 0)
         for topic in CLOUDS:
-            self.wait_for(topic, lambda topic=topic: self.node.count_publishers(f"{NODE}/{topic}"))  # type: ignore[misc]
+            self.wait_for(topic, lambda topic=topic: self.node.count_publishers(f"{self.node_name}/{topic}"))  # type: ignore[misc]
         self.spin(0.5)
 
     def send_calibration(self, info: CameraInfo) -> None:
