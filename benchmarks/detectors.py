@@ -21,6 +21,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.metrics_table import CHECKOUT, Row, markdown, measure
+from kp_ros.detectors import load_detector
 
 SEQUENCES = ("kitti_06", "icl_kt3", "hololens", "karlsruhe", "tum_fr1_rpy", "redkitchen")
 PACKAGES = ("opencv-python-headless", "onnxruntime", "numpy")
@@ -67,6 +68,7 @@ def main() -> None:
     machine = {
         "command": shlex.join(["python", "-m", "benchmarks.detectors", *sys.argv[1:]]),
         "machine": f"{platform.machine()}, {platform.platform()}",
+        "models": {Path(model).stem: load_detector(model).info.sha256 for model in arguments.models},
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

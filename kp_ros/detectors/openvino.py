@@ -16,13 +16,19 @@ from kp_ros.detectors.exported import Outputs
 from kp_ros.detectors.model_file import ModelFile
 
 CPU_INFO = Path("/proc/cpuinfo")
+#: OpenVINO's own names of what convolutions may be computed in.
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
 @dataclass(frozen=True)
 class OpenVinoBackend:
-    """:ivar threads: of the processor; None takes two."""
+    """:ivar threads: of the processor; None takes two.
+    :ivar precision: of the convolutions, one of :func:`precisions`; None takes bf16 where the processor multiplies such
+        matrices in hardware (AMX), fp32 elsewhere. An int8 model stays one.
+    """
 
     threads: int | None = None
+    precision: str | None = None
 
     @property
     def name(self) -> str:
@@ -59,7 +65,7 @@ class OpenVinoBackend:
         import openvino
 
         settings = {
-            "INFERENCE_PRECISION_HINT": "bf16" if has_amx() else "f32",
+            "INFERENCE_PRECISION_HINT": HINTS[self.precision or ("bf16" if has_amx() else "fp32")],
             "INFERENCE_NUM_THREADS": self.threads or 2,
             "PERFORMANCE_HINT": "LATENCY",
         }
@@ -67,14 +73,13 @@ class OpenVinoBackend:
             core = _core()
             graph = core.read_model(model.specialise(height, width, max_keypoints))
             compiled = core.compile_model(graph, "CPU", settings)
-            precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+            precision = precision_of(compiled)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise ModelError(
                 f"OpenVINO {openvino.__version__} cannot run {model.path}: {reason}; choose backend 'onnxruntime'"
             ) from error
-        verified = {"f32": model.precision, "bf16": "bf16", "f16": "fp16"}.get(precision, precision)
-        return OpenVinoProgram(compiled.create_infer_request(), verified)
+        return OpenVinoProgram(compiled.create_infer_request(), precision)
 
 
 class OpenVinoProgram:
@@ -94,6 +99,24 @@ class OpenVinoProgram:
     def close(self) -> None:
         """Free the compiled model."""
         self._request = None
+
+
+def precisions() -> tuple[str, ...]:
+    """What the processor's OpenVINO can compute convolutions in, fp32 first; none where it is not installed."""
+    if OpenVinoBackend().missing:
+        return ()
+    offered = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return tuple(name for name in HINTS if name.upper() in offered)
+
+
+def precision_of(compiled: Any) -> str:
+    """What a compiled model's convolutions really compute in, the narrowest: a hint is not believed."""
+    nodes = (node.get_rt_info() for node in compiled.get_runtime_model().get_ops())
+    types = {str(node["runtimePrecision"].value) for node in nodes if str(node["layerType"].value) == "Convolution"}
+    for name, words in (("int8", {"i8", "u8"}), ("fp16", {"f16"}), ("bf16", {"bf16"}), ("fp32", {"f32"})):
+        if words & types:
+            return name
+    return "unknown"
 
 
 @cache
