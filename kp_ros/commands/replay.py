@@ -76,7 +76,7 @@ def register(app: typer.Typer) -> None:
                 "after the last that came.",
                 min=0.0,
             ),
-        ] = 3.0,
+        ] = 10.0,
         camera_info: CameraInfo = None,
         fps: Rate = 30.0,
     ) -> None:
@@ -101,7 +101,7 @@ def register(app: typer.Typer) -> None:
             image, info = topics_of(recording, options)
             say(f"publishing {image} and {info}" + ("; Ctrl-C ends it" if loop else ""))
             with progress_bar() as bar:
-                task = bar.add_task("replay", total=recording.frame_count)
+                task = bar.add_task("waiting for a subscriber", total=recording.frame_count)
                 summary = replay(
                     recording,
                     options,
@@ -113,6 +113,8 @@ def register(app: typer.Typer) -> None:
                 say(f"note: {notice}", "yellow")
         if summary.skipped:
             say(f"note: {summary.skipped} images could not be decoded and were skipped", "yellow")
+        if not summary.heard:
+            say(f"note: nobody had subscribed to {image} when publishing began", "yellow")
         if not summary.delivered:
             say("note: a subscriber did not confirm that it received the last messages", "yellow")
         if summary.late_seconds > 0.1:

@@ -29,6 +29,8 @@ MESSAGE_CLASSES = {IMAGE: Image, COMPRESSED_IMAGE: CompressedImage, CAMERA_INFO:
 PATIENCE = 0.05
 #: The first CameraInfo comes this much ahead of the first image: two topics have no common order. Seconds.
 HEAD_START = 0.2
+#: A subscriber to the CameraInfo has so long to confirm it: then it knows us as we know it. Seconds.
+ACQUAINTANCE = 5.0
 #: Publishing begins when this long no subscriber has come. DDS tells us of a subscriber before it tells that one of us,
 #: and what is published in between never arrives. Seconds.
 SETTLING = 0.5
@@ -59,8 +61,9 @@ class ReplayOptions:
     :ivar raw: decode compressed images and publish them as mono8.
     :ivar stamps: of the headers.
     :ivar image_topic: where images go; None keeps the recording's topic.
-    :ivar wait: seconds to wait at most for a first subscriber to the images. Where one comes, publishing begins when no
-        other has come for :data:`SETTLING` seconds: those that were started together all hear the first image.
+    :ivar wait: seconds to wait at most for a first subscriber to the images: where DDS lost its first announcements,
+        the next come after 3 s. Where one comes, publishing begins when no other has come for :data:`SETTLING`
+        seconds: those that were started together all hear the first image.
     """
 
     rate: float = 1.0
@@ -68,7 +71,7 @@ class ReplayOptions:
     raw: bool = False
     stamps: Stamps = Stamps.RECORDED
     image_topic: str | None = None
-    wait: float = 3.0
+    wait: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class ReplaySummary:
     :ivar late_seconds: how far behind its time the latest frame was.
     :ivar interrupted: Ctrl-C ended it.
     :ivar skipped: frames that could not be decoded, for a replay of raw images.
+    :ivar heard: someone had subscribed to the images when publishing began.
     :ivar delivered: every reliable subscriber has confirmed that it has the last messages.
     """
 
@@ -90,6 +94,7 @@ class ReplaySummary:
     late_seconds: float
     interrupted: bool
     skipped: int
+    heard: bool
     delivered: bool
 
 
@@ -132,6 +137,7 @@ class _Replay:
         self._publishers: dict[str, Publisher] = {}
         self._skipped = 0
         self._late = 0.0
+        self._heard = False
 
     def run(self, published: Callable[[int, int], None]) -> ReplaySummary:
         total = rounds = 0
@@ -162,8 +168,8 @@ class _Replay:
             if self._options.stamps is Stamps.CONTINUOUS:
                 offset_ns += last - first + pause_ns
         seconds = time.monotonic() - began
-        interrupted = self._interruption.requested
-        return ReplaySummary(total, rounds, seconds, self._late, interrupted, self._skipped, self._deliver())
+        interrupted, delivered = self._interruption.requested, self._deliver()
+        return ReplaySummary(total, rounds, seconds, self._late, interrupted, self._skipped, self._heard, delivered)
 
     def _deliver(self) -> bool:
         """Wait for the subscribers: what they do not have yet leaves with the node."""
@@ -197,9 +203,11 @@ class _Replay:
         while publisher.get_subscription_count() == 0:
             if time.monotonic() >= deadline or not self._sleep_until(min(time.monotonic() + PATIENCE, deadline)):
                 return
+        self._heard = True
         self._settle()
         if frame.camera_info is not None:
             self._send(self._info_topic, frame.camera_info, 0)
+            self._publishers[self._info_topic].wait_for_all_acked(Duration(seconds=ACQUAINTANCE))
             self._sleep_until(time.monotonic() + HEAD_START)
 
     def _settle(self) -> None:

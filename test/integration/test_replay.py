@@ -37,6 +37,7 @@ def start_replay(domain: int) -> Iterator[StartReplay]:
 
     def start(*arguments: object) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", "from kp_ros.cli import main; main()", "replay", *map(str, arguments)]
+        command += ["--wait", "60"]
         process = subprocess.Popen(
             command, env={**environment(domain), "COLUMNS": "200"}, stderr=subprocess.PIPE, text=True
         )
@@ -170,7 +171,7 @@ def test_folder_through_the_node_equals_run(
         robot.wait_for(topic, lambda topic=topic: robot.node.count_publishers(f"{NODE}/{topic}"))  # type: ignore[misc]
     robot.spin(0.5)
     # Slowly: the node may drop what comes too fast, and then tracks differ.
-    start_replay(folder, "--rate", 0.05, "--wait", 60, "--transport", "raw" if transport == "raw" else "recorded")
+    start_replay(folder, "--rate", 0.05, "--transport", "raw" if transport == "raw" else "recorded")
     robot.wait_for("answers", lambda: min(len(robot.heard[topic]) for topic in CLOUDS) == count)
 
     with AnyReader([output]) as bag:
