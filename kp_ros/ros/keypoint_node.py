@@ -215,7 +215,7 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
         statistics = Statistics()
         pipeline = Pipeline(
             configured.frontend,
-            CameraWatch(configured.topics.camera_info, self.settings.rectified),
+            CameraWatch(configured.topics.camera_info, self._is_rectified()),
             configured.publishers,
             statistics,
             lambda: int(self.get_clock().now().nanoseconds),
@@ -244,6 +244,10 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
         self._active = Active(statistics, pipeline, camera_info, images)
         self._announce_model(configured)
         self.get_logger().info(f"images from {topics.image}, calibration from {topics.camera_info}")
+
+    def _is_rectified(self) -> bool:
+        """Whether CameraInfo's P describes the images."""
+        return self.settings.rectified
 
     def _continuation(self) -> Continuation | None:
         """What is done with the tracks of each image beside publishing them."""

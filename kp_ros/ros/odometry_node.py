@@ -94,6 +94,10 @@ class OdometryNode(KeypointNode):
                 "a distribution that has it, or set publish_tf to false"
             )
 
+    def _is_rectified(self) -> bool:
+        # Stereo is rectified by what calls itself stereo: a point's two places share their row.
+        return self.settings.rectified or Mode(self.settings.mode) is Mode.STEREO
+
     def _continuation(self) -> Continuation | None:
         parts = self._parts
         assert parts is not None

@@ -1,4 +1,4 @@
-"""The launch file, started by launch itself where it is installed (it is in every ROS 2 distribution, not on PyPI)."""
+"""The launch files, started by launch itself where it is installed (it is in every ROS 2 distribution, not on PyPI)."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ Launch = Callable[..., Path]
 
 @pytest.fixture
 def launch(domain: int, tmp_path: Path) -> Iterator[Launch]:
-    """Runs the launch file with arguments; gives the file that its output goes to."""
+    """Runs a launch file with arguments; gives the file that its output goes to."""
     # What an installed package looks like to launch.
     prefix = tmp_path / "install"
     marker = prefix / "share" / "ament_index" / "resource_index" / "packages" / "kp_ros"
-    executable = prefix / "lib" / "kp_ros" / "keypoint_node"
-    for path in (marker, executable):
-        path.parent.mkdir(parents=True)
+    executables = prefix / "lib" / "kp_ros"
+    for folder in (marker.parent, executables):
+        folder.mkdir(parents=True)
     marker.touch()
-    executable.write_text(f'#!/bin/sh\nexec {sys.executable} -m kp_ros.ros.keypoint_node "$@"\n')
-    executable.chmod(0o755)
+    for node in ("keypoint_node", "odometry_node"):
+        (executables / node).write_text(f'#!/bin/sh\nexec {sys.executable} -m kp_ros.ros.{node} "$@"\n')
+        (executables / node).chmod(0o755)
     prefixes = os.pathsep.join([str(prefix), sys.prefix])
     processes = []
 
-    def run(**arguments: str) -> Path:
+    def run(file: str = "keypoints.launch.py", **arguments: str) -> Path:
         given = [f"{name}:={value}" for name, value in arguments.items()]
         script = (
             "import sys; from launch import LaunchService; from launch.launch_description_sources import *; "
@@ -44,7 +45,7 @@ def launch(domain: int, tmp_path: Path) -> Iterator[Launch]:
             "service = LaunchService(); service.include_launch_description(LaunchDescription([description])); "
             "sys.exit(service.run())"
         )
-        command = [sys.executable, "-c", script, str(CHECKOUT / "launch" / "keypoints.launch.py"), *given]
+        command = [sys.executable, "-c", script, str(CHECKOUT / "launch" / file), *given]
         log = tmp_path / "launch.log"
         variables = {**environment(domain), "AMENT_PREFIX_PATH": prefixes, "ROS_LOG_DIR": str(tmp_path)}
         with log.open("wb") as output:
@@ -87,3 +88,43 @@ def test_a_bad_model_shows_in_the_log(launch: Launch, robot: Robot, tmp_path: Pa
     log = launch(model=str(tmp_path / "nowhere.onnx"))
     robot.wait_for("message", lambda: "cannot configure" in log.read_text())
     assert robot.state() == "unconfigured"
+
+
+@pytest.fixture
+def odometry_robot(domain: int) -> Iterator[Robot]:
+    robot = Robot(domain, "/odometry_node")
+    yield robot
+    robot.close()
+
+
+@pytest.mark.parametrize(
+    ("mode", "topics"),
+    [
+        ("mono", {"/cam/image_raw", "/cam/camera_info"}),
+        ("stereo", {"/cam/image_raw", "/cam/camera_info", "/right/image_rect", "/right/camera_info"}),
+        ("rgbd", {"/cam/image_raw", "/cam/camera_info", "/depth/image"}),
+    ],
+)
+def test_odometry_in_every_mode(launch: Launch, odometry_robot: Robot, mode: str, topics: set[str]) -> None:
+    robot = odometry_robot
+    log = launch(
+        "odometry.launch.py",
+        mode=mode,
+        model="orb",
+        image_topic="/cam/image_raw",
+        right_topic="/right/image_rect",
+        depth_topic="/depth/image",
+    )
+
+    def listens() -> bool:
+        return all(robot.node.count_subscribers(topic) for topic in topics)
+
+    try:
+        robot.wait_for("subscriptions", listens)
+    except AssertionError:
+        raise AssertionError(log.read_text()) from None
+    assert robot.state() == "active"
+    assert robot.parameter("mode") == mode
+    unheard = {"/right/image_rect", "/right/camera_info", "/depth/image"} - topics
+    assert not any(robot.node.count_subscribers(topic) for topic in unheard)
+    robot.wait_for("odometry", lambda: robot.node.count_publishers("/odometry_node/odometry"))
