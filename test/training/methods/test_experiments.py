@@ -11,8 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.methods.picture import DARK, GAP, LIGHT, TITLE, panel
 from benchmarks.methods.runner import (
     CHECKOUT,
+    START,
+    Judged,
+    Trained,
+    Variant,
     held_out_figures,
     kept,
     mean_over,
@@ -96,3 +101,26 @@ def test_own_figures_and_repeatability_of_a_run(small: dict[str, Any], photograp
     twice = replace(twice, load_depth=partial(at_first, scene.load_depth))
     shares = repeatability_by_budget(str(checkpoint), [twice], (16, 64), gaps=(1,), stride=1)
     assert shares == {"16@1": 100.0, "64@1": 100.0}, "a frame beside itself"
+
+
+def test_rows_are_the_start_and_the_variants_over_their_seeds() -> None:
+    runs = tuple(Trained(Variant(name, "dad"), seed, Path(name)) for seed in (0, 1) for name in ("one", "two"))
+    ates = {START: 4.0, "one_0": 1.0, "two_0": 2.0, "one_1": 3.0, "two_1": 2.0}
+    judged = Judged(Path("start.pt"), runs, {name: {"road": {"ate": value}} for name, value in ates.items()})
+    assert judged.rows == {START: [START], "one": ["one_0", "one_1"], "two": ["two_0", "two_1"]}
+    assert list(judged.checkpoints) == [START, "one_0", "two_0", "one_1", "two_1"] and judged.sequences == ["road"]
+    assert judged.table(["ate"]) == {
+        START: {"ate": {"mean": 4.0}},
+        "one": {"ate": over_seeds([1.0, 3.0])},
+        "two": {"ate": {"mean": 2.0, "spread": 0.0}},
+    }
+
+
+def test_a_panel_shows_light_and_dark_points_in_their_colours() -> None:
+    image = np.full((128, 160, 3), 128, np.uint8)
+    # A light and a dark square, whose corners ORB finds.
+    image[30:50, 30:50], image[80:100, 100:120] = 255, 0
+    drawn = panel(image, "orb", 20)
+    assert drawn.shape == (TITLE + 128, 160, 3) and GAP > 0
+    colours = {tuple(pixel) for pixel in drawn[TITLE:].reshape(-1, 3).tolist()}
+    assert LIGHT in colours and DARK in colours
