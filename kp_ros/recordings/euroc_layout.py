@@ -56,7 +56,7 @@ def rectify(left: Camera, right: Camera, left_to_right: Matrix) -> tuple[Rectifi
     :returns: the maps, the camera of both rectified images, and the baseline in metres.
     """
     size = (left.width, left.height)
-    rotation, translation = left_to_right[:3, :3], left_to_right[:3, 3]
+    rotation, translation = left_to_right[:3, :3], left_to_right[:3, 3:].copy()
     fisheye = left.model == "equidistant"
     if fisheye:
         r1, r2, p1, p2, _ = cv2.fisheye.stereoRectify(

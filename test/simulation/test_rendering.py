@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from kp_ros.camera import Camera
-from kp_ros.simulation import Surface, World, drive, orbit, render, room, street
 from kp_ros.mounting import OPTICAL_TO_BODY
+from kp_ros.simulation import Surface, World, drive, orbit, render, room, street
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
