@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +35,26 @@ class DetectedFrame:
 
 
 @dataclass(frozen=True)
+class FollowedFrame:
+    """An image half way in the other half: its tracks are followed as far as that goes without its points.
+
+    :ivar followed: the tracker's own.
+    :ivar seconds: wall time of the following.
+    """
+
+    followed: Any
+    seconds: float
+
+
+@dataclass(frozen=True)
 class FrameResult:
     """What the frontend knows of one image.
 
     :ivar stamp_ns: the image's own stamp, nanoseconds.
     :ivar features: the detector's points.
     :ivar tracks: the tracker's points.
-    :ivar seconds: wall time a stage: ``detect``, ``track``.
+    :ivar seconds: wall time a stage: ``detect``, ``track``, and ``join``, the part of ``track`` that comes after
+        ``detect`` where the other part runs beside it.
     """
 
     stamp_ns: int
@@ -73,21 +87,31 @@ class Frontend:
         :param stamp_ns: when it was taken, nanoseconds.
         :param camera: of this image, where it is known: the tracker's epipolar check then works on rays.
         """
-        return self.track(self.detect(image, stamp_ns, camera))
+        return self.join(self.detect(image, stamp_ns, camera), self.follow(image, stamp_ns, camera))
 
     def detect(self, image: NDArray[np.uint8], stamp_ns: int, camera: Camera | None = None) -> DetectedFrame:
-        """Do the first half of :meth:`process`. It may run in another thread than the second half, one image ahead."""
+        """Do the detector's part of :meth:`process`; it may run in another thread than the rest, one image ahead."""
         started = time.perf_counter()
         features = self.detector(image)
         return DetectedFrame(image, stamp_ns, camera, features, time.perf_counter() - started)
 
-    def track(self, frame: DetectedFrame) -> FrameResult:
-        """Do the second half of :meth:`process`, image by image in their order."""
-        image, stamp_ns = frame.image, frame.stamp_ns
+    def follow(self, image: NDArray[np.uint8], stamp_ns: int, camera: Camera | None = None) -> FollowedFrame:
+        """Do what needs no detections of the tracker's part: it may run while :meth:`detect` does.
+
+        Images come in their order, each after the :meth:`join` of the one before. Where an image is never joined, it
+        is for the tracks as if it had not been.
+        """
         if self._last is not None and (stamp_ns <= self._last[0] or image.shape != self._last[1]):
             self.tracker.reset()
         self._last = (stamp_ns, image.shape)
         started = time.perf_counter()
-        tracks = self.tracker.update(image, stamp_ns, frame.features, frame.camera)
-        seconds = {"detect": frame.seconds, "track": time.perf_counter() - started}
-        return FrameResult(stamp_ns, frame.features, tracks, seconds)
+        followed = self.tracker.follow(image, stamp_ns, camera)
+        return FollowedFrame(followed, time.perf_counter() - started)
+
+    def join(self, frame: DetectedFrame, followed: FollowedFrame) -> FrameResult:
+        """Bring the two parts together."""
+        started = time.perf_counter()
+        tracks = self.tracker.join(followed.followed, frame.features)
+        joined = time.perf_counter() - started
+        seconds = {"detect": frame.seconds, "track": followed.seconds + joined, "join": joined}
+        return FrameResult(frame.stamp_ns, frame.features, tracks, seconds)

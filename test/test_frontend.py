@@ -31,9 +31,11 @@ class Counting:
         self.age = 0
         self.camera: Camera | None = None
 
-    def update(self, image: NDArray[np.uint8], stamp_ns: int, features: Features, camera: Camera | None) -> Tracks:
-        self.age += 1
+    def follow(self, image: NDArray[np.uint8], stamp_ns: int, camera: Camera | None) -> None:
         self.camera = camera
+
+    def join(self, followed: None, features: Features) -> Tracks:
+        self.age += 1
         one = np.array([self.age], np.uint32)
         return Tracks(one, one, features.keypoints, features.keypoints, features.scores, features.descriptors)
 
@@ -62,7 +64,7 @@ def test_an_image_goes_through_detector_and_tracker(frontend: Frontend, tracker:
     np.testing.assert_array_equal(result.features.keypoints, [[32, 24]])
     np.testing.assert_array_equal(result.tracks.keypoints, [[32, 24]])
     assert tracker.camera is camera
-    assert set(result.seconds) == {"detect", "track"}
+    assert set(result.seconds) == {"detect", "track", "join"}
     assert all(seconds >= 0 for seconds in result.seconds.values())
 
 
@@ -94,5 +96,6 @@ def test_after_a_reset_any_stamp_is_new(frontend: Frontend, tracker: Counting) -
 
 def test_the_detection_may_run_ahead_of_the_tracking(frontend: Frontend, tracker: Counting) -> None:
     frames = [frontend.detect(IMAGE, stamp, None) for stamp in (1, 2, 2)]
-    assert [frontend.track(frame).tracks.age[0] for frame in frames] == [1, 2, 1]
+    results = [frontend.join(frame, frontend.follow(IMAGE, frame.stamp_ns, None)) for frame in frames]
+    assert [result.tracks.age[0] for result in results] == [1, 2, 1]
     assert tracker.resets == 1

@@ -33,7 +33,7 @@ from kp_ros.ros.odometry_messages import (
 )
 from kp_ros.ros.odometry_parameters import OdometrySettings
 from kp_ros.ros.odometry_publishers import OdometryPublishers
-from kp_ros.ros.pipeline import LOG_PERIOD, SAME_CLOCK, DetectedArrival
+from kp_ros.ros.pipeline import LOG_PERIOD, SAME_CLOCK, DecodedArrival
 from kp_ros.ros.publishers import wanted
 
 #: ``~/path`` is published at most so often: it holds all its poses each time. Nanoseconds of the images' time.
@@ -91,28 +91,27 @@ class OdometryStage:
         with self._lock:
             self._reset_asked = True
 
-    def __call__(self, arrival: DetectedArrival, result: FrameResult) -> Mapping[str, float]:
+    def __call__(self, arrival: DecodedArrival, result: FrameResult) -> Mapping[str, float]:
         """Process one image.
 
         :returns: seconds a stage, and from the image's stamp to the publication of its pose.
         :raises UserError: its companion cannot be used.
         """
         begun = time.perf_counter()
-        frame = arrival.frame
-        if self._begins_anew(frame.stamp_ns):
+        if self._begins_anew(arrival.stamp_ns):
             self._forget()
-        self._last_stamp_ns = frame.stamp_ns
+        self._last_stamp_ns = arrival.stamp_ns
         base_from_camera = self._mounting.base_from_camera(arrival.frame_id)
-        if frame.camera is None or base_from_camera is None:
+        if arrival.camera is None or base_from_camera is None:
             self._complain(self._mounting.problem or "no pose without a calibration of the camera")
             return {}
         right, baseline, depth = self._companion(arrival.companion)
         decoded = time.perf_counter()
         estimate = self._odometry.process(
             OdometryFrame(
-                stamp_ns=frame.stamp_ns,
-                image=frame.image,
-                camera=frame.camera,
+                stamp_ns=arrival.stamp_ns,
+                image=arrival.image,
+                camera=arrival.camera,
                 tracks=result.tracks,
                 right=right,
                 baseline=baseline,
@@ -129,7 +128,7 @@ class OdometryStage:
             "odometry": estimated - decoded,
             "publish_pose": time.perf_counter() - estimated,
         }
-        latency = (self._now_ns() - frame.stamp_ns) * 1e-9
+        latency = (self._now_ns() - arrival.stamp_ns) * 1e-9
         return seconds | ({"stamp_to_pose": latency} if abs(latency) < SAME_CLOCK else {})
 
     def _begins_anew(self, stamp_ns: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -50,30 +51,36 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class DetectedArrival:
-    """An image between the two threads.
+class DecodedArrival:
+    """An image that one thread detects in while the other follows the tracks into it.
 
+    :ivar image: uint8 [H, W], grey.
+    :ivar stamp_ns: of the image, nanoseconds.
+    :ivar camera: of the image, where it is known.
     :ivar seconds: that it waited, and that its decoding took.
-    :ivar time: of the end of its detection, by :func:`time.perf_counter`.
+    :ivar detection: of the other thread, with the time of its end by :func:`time.perf_counter`.
     :ivar companion: a message that belongs to the image.
     """
 
-    frame: DetectedFrame
+    image: NDArray[np.uint8]
+    stamp_ns: int
+    camera: Camera | None
     frame_id: str
     seconds: Mapping[str, float]
-    time: float
+    detection: Future[tuple[DetectedFrame, float]]
     companion: Any = None
 
 
 #: What is done with an image when its tracks are published; seconds a stage.
-Continuation = Callable[[DetectedArrival, FrameResult], Mapping[str, float]]
+Continuation = Callable[[DecodedArrival, FrameResult], Mapping[str, float]]
 
 
 class Pipeline:
     """Decodes, runs the frontend, packs and publishes; counts and times; survives whatever an image holds.
 
-    Two threads share the work: while one follows the tracks into an image and publishes them, the other detects in the
-    next image already. An image that comes while that one is busy waits; a newer one displaces it.
+    Two threads share the work: while one detects in an image, the other follows the tracks into it, joins both and
+    publishes. Then the first is in the next image already, if one has come. An image that comes while it is busy waits;
+    a newer one displaces it.
 
     :param now_ns: the node's clock, nanoseconds: the one that stamps are compared with.
     :param logger: of the node.
@@ -130,28 +137,35 @@ class Pipeline:
             self._say_camera_problem()
             stamp_ns = stamp_of(message)
             self._watch_stamp(stamp_ns)
-            frame = self._frontend.detect(image, stamp_ns, camera)
             seconds = {"wait": begun - arrival.time, "decode": decoded - begun}
             if abs(transport := (arrival.clock_ns - stamp_ns) * 1e-9) < SAME_CLOCK:
                 seconds = {"stamp_to_arrival": transport, **seconds}
-            frame_id, ended = message.header.frame_id, time.perf_counter()
-            detected = DetectedArrival(frame, frame_id, seconds, ended, arrival.companion)
-            self._tracking.hand_over(detected)
+            detection: Future[tuple[DetectedFrame, float]] = Future()
+            frame_id, companion = message.header.frame_id, arrival.companion
+            self._tracking.hand_over(DecodedArrival(image, stamp_ns, camera, frame_id, seconds, detection, companion))
+            try:
+                frame = self._frontend.detect(image, stamp_ns, camera)
+            except Exception as error:  # the other thread waits for it, and says what happened
+                detection.set_exception(error)
+            else:
+                detection.set_result((frame, time.perf_counter()))
 
-    def _track(self, detected: DetectedArrival) -> None:
+    def _track(self, arrival: DecodedArrival) -> None:
         with self._surviving():
-            waited = detected.seconds["wait"] + time.perf_counter() - detected.time
-            frame = detected.frame
-            result = self._frontend.track(frame)
-            packing = self._publish(result, frame.camera, detected.frame_id)
-            seconds = {**detected.seconds, "wait": waited, **result.seconds, **packing}
-            latency = (self._now_ns() - frame.stamp_ns) * 1e-9
+            image, stamp_ns, camera, frame_id = arrival.image, arrival.stamp_ns, arrival.camera, arrival.frame_id
+            followed = self._frontend.follow(image, stamp_ns, camera)
+            frame, detected = arrival.detection.result()
+            waited = arrival.seconds["wait"] + time.perf_counter() - detected
+            result = self._frontend.join(frame, followed)
+            packing = self._publish(result, camera, frame_id)
+            seconds = {**arrival.seconds, "wait": waited, **result.seconds, **packing}
+            latency = (self._now_ns() - stamp_ns) * 1e-9
             if abs(latency) < SAME_CLOCK:
                 seconds["stamp_to_publication"] = latency
             if self._continuation is not None:
-                seconds |= self._continuation(detected, result)
+                seconds |= self._continuation(arrival, result)
             self._statistics.published(result.features, result.tracks, seconds)
-            self._show(frame.image, result, detected.frame_id)
+            self._show(image, result, frame_id)
 
     @contextmanager
     def _surviving(self) -> Iterator[None]:

@@ -20,7 +20,6 @@ class _Worker(Generic[Item]):
         self._work = work
         self._condition = threading.Condition()
         self._waiting: list[Item] = []
-        self._working = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -40,13 +39,11 @@ class _Worker(Generic[Item]):
     def _take(self) -> list[Item]:
         """Wait for an item; a list that holds it, or an empty one at the end."""
         with self._condition:
-            self._working = False
-            self._condition.notify_all()
             self._condition.wait_for(lambda: self._stopping or self._waiting)
             if self._stopping:
                 return []
             taken, self._waiting = self._waiting, []
-            self._working = True
+            self._condition.notify_all()
             return taken
 
 
@@ -74,11 +71,11 @@ class NewestItemWorker(_Worker[Item]):
 
 
 class EveryItemWorker(_Worker[Item]):
-    """A worker on every item, in order: who hands one over waits until the worker is free for it."""
+    """A worker on every item, in order: who hands one over waits until the place is free for it."""
 
     def hand_over(self, item: Item) -> None:
-        """Hand in an item; returns when the worker is free to take it up. Forgotten where the worker has stopped."""
+        """Hand in an item; returns when the one before has been taken up. Forgotten where the worker has stopped."""
         with self._condition:
-            self._condition.wait_for(lambda: self._stopping or not (self._working or self._waiting))
+            self._condition.wait_for(lambda: self._stopping or not self._waiting)
             self._waiting = [item]
             self._condition.notify_all()

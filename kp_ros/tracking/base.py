@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,21 @@ from kp_ros.features import Features, Tracks
 
 
 class Tracker(Protocol):
-    """Carries points from image to image and gives each a persistent id and an age."""
+    """Carries points from image to image and gives each a persistent id and an age.
+
+    Most of the work needs no detections: :meth:`follow` may run while the detector does, :meth:`join` when it is done.
+    """
+
+    def follow(self, image: NDArray[np.uint8], stamp_ns: int, camera: Camera | None) -> Any:
+        """Do what can be done of :meth:`update` before the detections are known.
+
+        :returns: what :meth:`join` takes. Where that is never called, the image is as if it had not been.
+        """
+        ...
+
+    def join(self, followed: Any, features: Features) -> Tracks:
+        """Do the rest of :meth:`update`, with what :meth:`follow` gave last."""
+        ...
 
     def update(self, image: NDArray[np.uint8], stamp_ns: int, features: Features, camera: Camera | None) -> Tracks:
         """Carry the tracks on to one more image.

@@ -74,30 +74,28 @@ class CoarseFlow:
         self._fine.setFinestScale(1)
         self._fine.setPatchStride(_STRIDE)
         self._quick: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._last: NDArray[np.uint8] | None = None
 
-    def reset(self) -> None:
-        """Forget the last image."""
-        self._last = None
+    def between(
+        self, last: NDArray[np.uint8] | None, small: NDArray[np.uint8], shape: tuple[int, ...], calm: bool
+    ) -> FlowField:
+        """Compute the flow from the last image to this one.
 
-    def step(self, small: NDArray[np.uint8], shape: tuple[int, ...], calm: bool) -> FlowField:
-        """Compute the flow from the last image to this one, and remember this one.
-
-        :param small: uint8 [h, w], the image's thumbnail.
+        :param last: uint8 [h, w], thumbnail of the last image; None where there was none.
+        :param small: uint8 [h, w], this image's.
         :param shape: of the image, (H, W).
         :param calm: little moves, so that half the resolution, in a third of the time, predicts well enough.
         """
         height, width = small.shape
-        if min(small.shape) < _SMALLEST_SIDE:
-            self._last = None
-            return FlowField(None, np.ones(2, np.float32))
-        small = np.asarray(cv2.copyMakeBorder(small, 0, 0, 0, max(0, _WIDE - width), cv2.BORDER_REPLICATE), np.uint8)
-        last, self._last = self._last, small
-        scale = np.array([shape[1] / width, shape[0] / height], np.float32)
-        if last is None or last.shape != small.shape:
+        scale = np.array([shape[1] / width, shape[0] / height], np.float32) if small.size else np.ones(2, np.float32)
+        if last is None or last.shape != small.shape or min(small.shape) < _SMALLEST_SIDE:
             return FlowField(None, scale)
         engine = self._quick if calm else self._fine
-        return FlowField(engine.calc(last, small, None), scale)
+        return FlowField(engine.calc(_widened(last), _widened(small), None), scale)
+
+
+def _widened(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    missing = max(0, _WIDE - small.shape[1])
+    return np.asarray(cv2.copyMakeBorder(small, 0, 0, 0, missing, cv2.BORDER_REPLICATE), np.uint8)
 
 
 def halved(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ from kp_ros.tracking.options import TrackerOptions
 from kp_ros.tracking.prediction import CoarseFlow, FlowField, halved, relocate, thumbnail
 from kp_ros.tracking.replenishment import inside, open_places, texture, worthiest
 from kp_ros.tracking.templates import Sampler
-from kp_ros.tracking.verification import RayMap, epipolar_distance
+from kp_ros.tracking.verification import EpipolarGeometry, RayMap, fit_geometry
 
 Booleans = NDArray[np.bool_]
 _IDENTITY = np.eye(2, dtype=np.float32)
@@ -49,6 +49,46 @@ class _Frame:
         return _Frame(smooth, half, thumbnail(half), stamp_ns)
 
 
+@dataclass(frozen=True)
+class _Carried:
+    """Where the tracks went, as far as images alone tell; N is their number.
+
+    :ivar predicted: float32 [N, 2], pixels, where they were expected.
+    :ivar points: float32 [N, 2], pixels, where they are.
+    :ivar found: bool [N], those that were found there.
+    :ivar alive: bool [N], those of them that stay.
+    :ivar renew: bool [N], whose template is to be taken anew.
+    :ivar warp: float32 [N, 2, 2], of the templates; those of points not found mean nothing.
+    :ivar calm: the first guess led to nearly all of them.
+    :ivar geometry: what the frames' points agree on; None where that is nothing.
+    """
+
+    predicted: Float32
+    points: Float32
+    found: Booleans
+    alive: Booleans
+    renew: Booleans
+    warp: Float32
+    calm: bool
+    geometry: EpipolarGeometry | None
+
+
+@dataclass(frozen=True)
+class Followed:
+    """An image half way, see :meth:`HybridTracker.follow`.
+
+    :ivar frame: the image.
+    :ivar camera: of the image, where it is known.
+    :ivar flown: dense flow from the last image to it.
+    :ivar carried: None where there was nothing to follow.
+    """
+
+    frame: _Frame
+    camera: Camera | None
+    flown: FlowField
+    carried: _Carried | None
+
+
 def _near(points: Float32, expected: Float32, distance: float) -> Booleans:
     """Which points lie within a distance, pixels, of where they were expected; bool [N]."""
     offset = points - expected
@@ -58,15 +98,19 @@ def _near(points: Float32, expected: Float32, distance: float) -> Booleans:
 class HybridTracker:
     """Follows points by their appearance and ties them to detections by descriptor.
 
-    A frame goes through seven steps:
+    A frame goes through seven steps. The first four need images alone:
 
     1. Dense flow between thumbnails predicts every point.
     2. Its template is registered there, with an affine warp: what correlates is found, without drift.
     3. What the template missed is followed by Lucas-Kanade from the last frame and registered again. Where the point
        has changed its looks too much for that, it stays where Lucas-Kanade brought it if its surroundings are still
        those of the last frame and the template is not beyond recognition, and gets a new template.
-    4. What is lost still is searched among the detections by descriptor; if most is lost, the whole frame is.
-    5. Points off the epipolar geometry of the two frames, or on top of an older one, end.
+    4. Points off the epipolar geometry of the two frames end.
+
+    The others need the detections:
+
+    5. What was not found is searched among them by descriptor; if most was not, the whole frame is, and the first four
+       steps are done again from there. What is found on top of an older point ends.
     6. Detections on tracks confirm them: the track takes over their score and descriptor.
     7. Free detections begin new tracks, first those with much texture and a long way to the image's edge.
     """
@@ -89,59 +133,85 @@ class HybridTracker:
         """Forget all tracks; ids go on counting and are never used again."""
         self._tracks = None
         self._last = None
-        self._coarse.reset()
         self._calm, self._resting = False, 0
 
     def update(self, image: NDArray[np.uint8], stamp_ns: int, features: Features, camera: Camera | None) -> Tracks:
         """Carry the tracks on to one more image; see :class:`kp_ros.tracking.base.Tracker`."""
+        return self.join(self.follow(image, stamp_ns, camera), features)
+
+    def follow(self, image: NDArray[np.uint8], stamp_ns: int, camera: Camera | None) -> Followed:
+        """Do the steps that need no detections; see :class:`kp_ros.tracking.base.Tracker`."""
+        if self._last is not None and image.shape != self._last.smooth.shape:
+            self.reset()
+        frame, tracks, last = _Frame.of(image, stamp_ns), self._tracks, self._last
+        flown = self._coarse.between(last.thumbnail if last else None, frame.thumbnail, image.shape, self._calm)
+        if tracks is None or last is None or len(tracks) == 0:
+            return Followed(frame, camera, flown, None)
+        return Followed(frame, camera, flown, self._carry(tracks, flown.predict(tracks.keypoints), last, frame, camera))
+
+    def join(self, followed: Followed, features: Features) -> Tracks:
+        """Do the steps that need the detections; see :class:`kp_ros.tracking.base.Tracker`."""
+        frame, flown, carried = followed.frame, followed.flown, followed.carried
         tracks, last = self._tracks, self._last
-        if tracks is not None and last is not None:
+        if tracks is not None:
             a, b = tracks.descriptors, features.descriptors
-            if image.shape != last.smooth.shape or a.shape[1] != b.shape[1] or a.dtype != b.dtype:
+            if a.shape[1] != b.shape[1] or a.dtype != b.dtype:
+                # Another detector: no track can be told from its points.
                 self.reset()
-                tracks, last = None, None
-        frame = _Frame.of(image, stamp_ns)
-        flown = self._coarse.step(frame.thumbnail, image.shape, self._calm)
+                tracks, carried, flown = None, None, FlowField(None, flown.scale)
         renewed, free = np.zeros(0, np.int64), np.ones(len(features), bool)
-        if tracks is None or last is None:
+        if tracks is None:
             tracks = _none(features)
-        elif len(tracks):
-            predicted = flown.predict(tracks.keypoints)
-            tracks, renewed = self._carry(tracks, predicted, last, frame, features, camera)
-            if len(tracks) < (1 - self.options.relocation_share) * len(predicted):
+        elif last is not None and carried is not None:
+            before = len(tracks)
+            carried = self._relocated(tracks, carried, last, followed, features)
+            tracks, renewed = self._settle(tracks, carried, last, frame, features)
+            if len(tracks) < (1 - self.options.relocation_share) * before:
                 # What most tracks did not follow is no flow: the view was cut.
                 flown = FlowField(None, flown.scale)
-            free = self._confirm(tracks, image.shape, features)
+            free = self._confirm(tracks, frame.smooth.shape, features)
         self._tracks = self._replenish(tracks, frame, features, free, flown, renewed)
         self._last = frame
         return self._tracks[np.argsort(self._tracks.track_id)]
 
     def _carry(
-        self,
-        tracks: Tracks,
-        predicted: Float32,
-        last: _Frame,
-        frame: _Frame,
-        features: Features,
-        camera: Camera | None,
-    ) -> tuple[Tracks, NDArray[np.int64]]:
+        self, tracks: Tracks, predicted: Float32, last: _Frame, frame: _Frame, camera: Camera | None
+    ) -> _Carried:
+        """Steps 2 to 4."""
         start, options = tracks.keypoints, self.options
-        points, alive, renew = self._find(start, predicted, last, frame)
-        if alive.mean() < 1 - options.relocation_share:
-            relocated = relocate(tracks, features)
-            if relocated is not None:
-                predicted = relocated
-                points, alive, renew = self._find(start, predicted, last, frame)
-        self._rescue(tracks, points, predicted, alive, frame, features)
-        alive &= inside(points, frame.smooth.shape, options.border_pixels)
+        points, found, renew, warp, calm = self._find(start, predicted, last, frame)
+        alive = found & inside(points, frame.smooth.shape, options.border_pixels)
         index = np.flatnonzero(alive)
-        distance = epipolar_distance(
-            start[index], points[index], self._rays_of(camera), options.epipolar_pixels, options.epipolar_sample
-        )
-        if np.isinf(distance).all() and len(index) > options.chance_share * len(alive):
-            # Most points held, yet no rigid scene explains them: no ground to prefer some of them.
-            distance[:] = 0
-        alive[index] = distance <= options.epipolar_pixels
+        first, second = start[index], points[index]
+        rays = self._rays_of(camera)
+        geometry = fit_geometry(first, second, rays, options.epipolar_pixels, options.epipolar_sample)
+        if geometry is not None:
+            distance = geometry.distance(first, second)
+            if np.median(distance) <= options.epipolar_pixels:
+                alive[index] = distance <= options.epipolar_pixels
+            else:
+                geometry = None
+                # Where most points held, yet no rigid scene explains them, there is no ground to prefer some of them.
+                alive[index] = len(index) > options.chance_share * len(alive)
+        return _Carried(predicted, points, found, alive, renew, warp, calm, geometry)
+
+    def _relocated(
+        self, tracks: Tracks, carried: _Carried, last: _Frame, followed: Followed, features: Features
+    ) -> _Carried:
+        """Carry the tracks anew from where descriptors predict them, if most were not found."""
+        if carried.found.mean() >= 1 - self.options.relocation_share:
+            return carried
+        predicted = relocate(tracks, features)
+        return carried if predicted is None else self._carry(tracks, predicted, last, followed.frame, followed.camera)
+
+    def _settle(
+        self, tracks: Tracks, carried: _Carried, last: _Frame, frame: _Frame, features: Features
+    ) -> tuple[Tracks, NDArray[np.int64]]:
+        """Step 5: the tracks in this frame, and which of their templates must be taken anew."""
+        options, points, alive = self.options, carried.points, carried.alive
+        self._calm = carried.calm
+        self._warp[: len(tracks)][carried.found] = carried.warp[carried.found]
+        self._rescue(tracks, carried, frame, features)
         index = np.flatnonzero(alive)
         alive[index] = ~crowded(points[index], tracks.track_id[index], options.duplicate_pixels)
         # The limit may have been lowered: the youngest go.
@@ -152,21 +222,21 @@ class HybridTracker:
             tracks.track_id,
             tracks.age + np.uint32(1),
             points,
-            ((points - start) / seconds).astype(np.float32),
+            ((points - tracks.keypoints) / seconds).astype(np.float32),
             tracks.scores,
             tracks.descriptors,
         )
         order = self._compact(alive)
-        return moved[order], np.flatnonzero(renew[order])
+        return moved[order], np.flatnonzero(carried.renew[order])
 
     def _find(
         self, start: Float32, predicted: Float32, last: _Frame, frame: _Frame
-    ) -> tuple[Float32, Booleans, Booleans]:
-        """Steps 2 and 3: positions float32 [N, 2], whether they hold, and whether the template must be taken anew."""
+    ) -> tuple[Float32, Booleans, Booleans, Float32, bool]:
+        """Steps 2 and 3: points, found, renew, warp and calm of :class:`_Carried`."""
         options, count = self.options, len(start)
         points, warp, correlation = self._register(slice(0, count), frame, predicted)
         found = (correlation >= options.template_correlation) & _near(points, predicted, options.template_shift)
-        self._calm = bool(found.mean() >= _CALM)
+        calm = bool(found.mean() >= _CALM)
         area = np.abs(warp[:, 0, 0] * warp[:, 1, 1] - warp[:, 0, 1] * warp[:, 1, 0])
         renew = found & ((area > options.template_zoom) | (area < 1 / options.template_zoom))
         missed = np.flatnonzero(~found)
@@ -176,7 +246,6 @@ class HybridTracker:
         good = (correlation >= options.template_correlation) & _near(again, followed, options.flow_shift)
         index = missed[good]
         points[index], warp[index], found[index] = again[good], again_warp[good], True
-        self._warp[:count][found] = warp[found]
         # The old template must still be recognised: else something has slid in front of the point and would take over
         # its id.
         changed = ~good & (correlation >= options.renewal_correlation)
@@ -187,27 +256,19 @@ class HybridTracker:
         # A template that hangs over the image's edge would hold what is not there.
         whole = inside(points, frame.smooth.shape, self._sampler.reach)
         found[index] &= whole[index]
-        return points, found, renew & whole
+        return points, found, renew & whole, warp, calm
 
     def _register(self, index: Any, frame: _Frame, expected: Float32) -> tuple[Float32, Float32, Float32]:
         return self._sampler.register(
             frame.smooth, self._templates[index], expected, self._warp[index], self.options.template_iterations
         )
 
-    def _rescue(
-        self,
-        tracks: Tracks,
-        points: Float32,
-        predicted: Float32,
-        alive: Booleans,
-        frame: _Frame,
-        features: Features,
-    ) -> None:
-        """Step 4: look for lost tracks among the detections; mark those found as alive, in place."""
-        options = self.options
-        lost = np.flatnonzero(~alive & inside(predicted, frame.smooth.shape, 0))
+    def _rescue(self, tracks: Tracks, carried: _Carried, frame: _Frame, features: Features) -> None:
+        """Look for lost tracks among the detections; in place, put those found where they are and keep them alive."""
+        options, shape = self.options, frame.smooth.shape
+        lost = np.flatnonzero(~carried.found & inside(carried.predicted, shape, 0))
         claim = search(
-            predicted[lost],
+            carried.predicted[lost],
             tracks.descriptors[lost],
             features.keypoints,
             features.descriptors,
@@ -215,12 +276,16 @@ class HybridTracker:
             options.rescue_similarity,
         )
         lost, claim = lost[claim >= 0], claim[claim >= 0]
-        if len(lost):
-            detected = features.keypoints[claim]
-            again, warp, correlation = self._register(lost, frame, detected)
-            good = (correlation >= options.template_correlation) & _near(again, detected, options.template_shift)
-            index = lost[good]
-            points[index], self._warp[index], alive[index] = again[good], warp[good], True
+        if len(lost) == 0:
+            return
+        detected = features.keypoints[claim]
+        again, warp, correlation = self._register(lost, frame, detected)
+        good = (correlation >= options.template_correlation) & _near(again, detected, options.template_shift)
+        good &= inside(again, shape, options.border_pixels)
+        if carried.geometry is not None:
+            good &= carried.geometry.distance(tracks.keypoints[lost], again) <= options.epipolar_pixels
+        index = lost[good]
+        carried.points[index], self._warp[index], carried.alive[index] = again[good], warp[good], True
 
     def _compact(self, alive: Booleans) -> NDArray[np.int64]:
         """Close the gaps of the dead with the last rows; returns which row went where, int64 [number alive]."""

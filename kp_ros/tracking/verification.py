@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -42,7 +43,9 @@ class RayMap:
     _SPACING = 8
 
     def __init__(self, camera: Camera) -> None:
+        """Make the map of a camera; ``focal`` is its mean focal length, pixels."""
         self.camera = camera
+        self.focal = float(camera.matrix[0, 0] + camera.matrix[1, 1]) / 2
         x = np.arange(0, camera.width + self._SPACING, self._SPACING, dtype=np.float32)
         y = np.arange(0, camera.height + self._SPACING, self._SPACING, dtype=np.float32)
         nodes = np.stack(np.meshgrid(x, y), axis=-1)
@@ -70,46 +73,64 @@ def sampson(matrix: NDArray[np.float64], first: Float32, second: Float32) -> Flo
     return np.asarray(np.abs(algebraic) / np.sqrt(np.maximum(gradient, 1e-12)))
 
 
-def epipolar_distance(first: Float32, second: Float32, rays: RayMap | None, threshold: float, fit_on: int) -> Float32:
-    """How far each correspondence is from the epipolar geometry of the two frames.
+@dataclass(frozen=True)
+class EpipolarGeometry:
+    """What ties the places of one rigid scene's points in two frames together.
 
-    With a camera this is an essential matrix on undistorted rays, otherwise a fundamental matrix on pixels. Both come
-    from a RANSAC whose seed is fixed.
+    :ivar matrix: float64 [3, 3], essential with ``rays``, else fundamental: second^T matrix first = 0.
+    :ivar rays: of the camera, where it is known.
+    """
+
+    matrix: NDArray[np.float64]
+    rays: RayMap | None
+
+    def distance(self, first: Float32, second: Float32) -> Float32:
+        """How far correspondences are from the geometry.
+
+        :param first: float32 [N, 2], pixels of the first frame.
+        :param second: float32 [N, 2], pixels of the second.
+        :returns: float32 [N], pixels; 0 where a pixel has no ray.
+        """
+        if self.rays is None:
+            return sampson(self.matrix, first, second)
+        a, b = self.rays(first), self.rays(second)
+        distance = sampson(self.matrix, a, b) * np.float32(self.rays.focal)
+        return np.asarray(np.where(np.isfinite(distance), distance, np.float32(0)), np.float32)
+
+
+def fit_geometry(
+    first: Float32, second: Float32, rays: RayMap | None, threshold: float, fit_on: int
+) -> EpipolarGeometry | None:
+    """Find the epipolar geometry of two frames, by a RANSAC whose seed is fixed.
+
+    With a camera this is an essential matrix on undistorted rays, otherwise a fundamental matrix on pixels.
 
     :param first: float32 [N, 2], pixels of the first frame.
     :param second: float32 [N, 2], pixels of the second.
     :param rays: of the camera, where it is known.
     :param threshold: inlier distance, pixels.
     :param fit_on: the geometry is fitted to at most this many of the points.
-    :returns: float32 [N], pixels; 0 for all where the points are too few or too degenerate to tell, infinity for all
-        where there are enough and most of them fit no geometry.
+    :returns: None where the points are too few or too degenerate to tell.
     """
-    unknown = np.zeros(len(first), np.float32)
     if len(first) < _FEWEST:
-        return unknown
-    if rays is None:
-        unit, a, b = 1.0, first, second
-    else:
-        unit, a, b = float(rays.camera.matrix[0, 0] + rays.camera.matrix[1, 1]) / 2, rays(first), rays(second)
+        return None
+    chosen = slice(None, None, max(1, len(first) // fit_on))
+    first, second = first[chosen], second[chosen]
+    unit, a, b = (1.0, first, second) if rays is None else (rays.focal, rays(first), rays(second))
     finite = np.isfinite(a + b).all(1)
-    chosen = np.flatnonzero(finite)
-    if len(chosen) < _FEWEST:
-        return unknown
-    chosen = chosen[:: max(1, len(chosen) // fit_on)][:fit_on]
-    sample, image = a[chosen].astype(np.float64), b[chosen].astype(np.float64)
+    a, b = (points[finite][:fit_on].astype(np.float64) for points in (a, b))
+    if len(a) < _FEWEST:
+        return None
     params = _usac(threshold / unit)
     try:
         if rays is None:
-            matrix, _ = cv2.findFundamentalMat(sample, image, params)
+            matrix, _ = cv2.findFundamentalMat(a, b, params)
         else:
             eye = np.eye(3)
-            matrix, _ = cv2.findEssentialMat(sample, image, eye, eye, np.zeros(5), np.zeros(5), params)
+            matrix, _ = cv2.findEssentialMat(a, b, eye, eye, np.zeros(5), np.zeros(5), params)
     except cv2.error:
         # Degenerate point sets (all on a line, all at one place) have no epipolar geometry.
-        return unknown
+        return None
     if matrix is None or matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-        return unknown
-    distance = np.where(finite, sampson(matrix, a, b) * np.float32(unit), np.float32(0))
-    if np.median(distance) > threshold:
-        return np.full(len(first), np.inf, np.float32)
-    return np.asarray(distance, np.float32)
+        return None
+    return EpipolarGeometry(matrix, rays)

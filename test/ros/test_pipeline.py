@@ -70,11 +70,18 @@ class GatedDetector:
 
 
 class GatedTracker:
+    """The gate is where detections are joined; ``followed`` notes what came before that."""
+
     def __init__(self) -> None:
         self.gate = Gate()
+        self.followed: list[int] = []
 
-    def update(self, image: NDArray[np.uint8], stamp_ns: int, features: Features, camera: Camera | None) -> Tracks:
+    def follow(self, image: NDArray[np.uint8], stamp_ns: int, camera: Camera | None) -> int:
         number = int(image[0, 0])
+        self.followed.append(number)
+        return number
+
+    def join(self, number: int, features: Features) -> Tracks:
         self.gate.enter(number)
         if number == 98:
             raise RuntimeError("the tracker broke")
@@ -161,14 +168,21 @@ def test_the_next_image_is_detected_in_while_one_is_tracked(bench: Bench) -> Non
     assert bench.counts.dropped == 0
 
 
+def test_tracks_are_followed_while_the_image_is_detected_in(bench: Bench) -> None:
+    bench.send(1)
+    wait_for(lambda: bench.tracker.followed == [1])
+    assert bench.tracker.gate.came == []
+    bench.detector.gate.let_pass()
+    wait_for(lambda: bench.tracker.gate.came == [1])
+
+
 def test_the_newest_image_wins_and_the_order_stays(bench: Bench) -> None:
     bench.detector.gate.let_pass()
     bench.send(1)
     wait_for(lambda: bench.tracker.gate.came == [1])
     bench.send(2)
     wait_for(lambda: bench.detector.gate.came == [1, 2])
-    # 2 has its points and waits for the tracker: nothing overtakes it, what comes meanwhile is replaced.
-    bench.detector.gate.let_pass()
+    # 2 waits for its points and for the tracker: nothing overtakes it, what comes meanwhile is replaced.
     bench.send(3, 4, 5)
     bench.detector.gate.let_pass(10)
     bench.tracker.gate.let_pass(10)
@@ -214,5 +228,6 @@ def test_every_stage_is_timed(bench: Bench) -> None:
     bench.tracker.gate.let_pass()
     bench.send(1)
     wait_for(lambda: bench.counts.published == 1)
-    stages = ["stamp_to_arrival", "wait", "decode", "detect", "track", "pack", "publish", "stamp_to_publication"]
+    of_the_frontend = ["detect", "track", "join"]
+    stages = ["stamp_to_arrival", "wait", "decode", *of_the_frontend, "pack", "publish", "stamp_to_publication"]
     assert list(bench.statistics.snapshot().milliseconds) == stages

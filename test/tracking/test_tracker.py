@@ -66,6 +66,16 @@ def test_a_point_lives_on_when_the_detector_misses_it(scene: Scene, detect: Dete
     assert (tracks.age == 6).all()
 
 
+def test_an_image_that_is_never_joined_is_as_if_it_had_not_been(scene: Scene, detect: Detect) -> None:
+    tracker = load_tracker(max_tracks=400)
+    for k in range(4):
+        tracks = tracker.update(scene.image(k), (k + 1) * STEP_NS, detect(scene.image(k)), None)
+        tracker.follow(scene.image(k + 20), (k + 1) * STEP_NS + 1, None)
+    whole = follow(scene, detect, 4)[-1]
+    np.testing.assert_array_equal(tracks.track_id, whole.track_id)
+    np.testing.assert_array_equal(tracks.keypoints, whole.keypoints)
+
+
 def test_fields_are_those_of_the_contract(scene: Scene, detect: Detect) -> None:
     runs = follow(scene, detect, 3)
     tracks = runs[2]
