@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +12,12 @@ from kp_ros.commands.arguments import CameraInfo, MaxKeypoints, Model, Rate, Top
 from kp_ros.commands.progress import watch
 from kp_ros.commands.reporting import reported, say
 from kp_ros.errors import Interrupted, UserError
-from kp_ros.odometry.base import Mode
 
 if TYPE_CHECKING:
+    from kp_ros.odometry.base import Mode
     from kp_ros.offline.odometry import OdometrySummary
     from kp_ros.recordings.sensor_folder import Matrix
+    from kp_ros.recordings.sensor_recording import SensorFrame
     from kp_ros.trajectories import TrajectoryError
 
 EPILOG = """**Examples**
@@ -30,6 +32,14 @@ EPILOG = """**Examples**
 
 Then: `evo_traj tum drive.tum --plot`, or `evo_ape tum truth.tum drive.tum --align`.
 """
+
+
+class Choice(str, Enum):
+    """The values of :class:`kp_ros.odometry.Mode`, without what that imports: ``--help`` is to be quick."""
+
+    MONO = "mono"
+    STEREO = "stereo"
+    RGBD = "rgbd"
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +61,7 @@ def register(app: typer.Typer) -> None:
             Path, typer.Option("--output", "-o", metavar="TRAJ.tum", help="The trajectory to write, in TUM's format.")
         ],
         mode: Annotated[
-            Mode | None,
+            Choice | None,
             typer.Option(help="What tells depth.  [default: the most that INPUT has]", show_default=False),
         ] = None,
         truth: Annotated[
@@ -112,7 +122,7 @@ def register(app: typer.Typer) -> None:
         """
         from kp_ros.detectors import load_detector
         from kp_ros.frontend import Frontend
-        from kp_ros.odometry import make_odometry
+        from kp_ros.odometry import Mode, make_odometry
         from kp_ros.offline.odometry import estimate_poses, write_states, write_trajectory
         from kp_ros.recordings.sensor_opening import SensorOptions, open_sensors
         from kp_ros.tracking import load_tracker
@@ -135,7 +145,8 @@ def register(app: typer.Typer) -> None:
             rate=rate,
             depth_camera=_camera_matrix(depth_camera),
         )
-        chosen = mode or (Mode.STEREO if right else Mode.RGBD if depth else None)
+        asked = mode or (Choice.STEREO if right else Choice.RGBD if depth else None)
+        chosen = None if asked is None else Mode(asked.value)
         recording = open_sensors(source, chosen, options)
         try:
             actual = chosen or _mode_of(next(recording.frames(), None))
@@ -180,10 +191,13 @@ def _camera_matrix(text: str | None) -> Matrix | None:
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
 
 
-def _mode_of(frame: object) -> Mode:
-    if getattr(frame, "depth", None) is not None:
+def _mode_of(frame: SensorFrame | None) -> Mode:
+    """What a recording was opened as, by its first frame."""
+    from kp_ros.odometry import Mode
+
+    if frame is not None and frame.depth is not None:
         return Mode.RGBD
-    return Mode.STEREO if getattr(frame, "right", None) is not None else Mode.MONO
+    return Mode.STEREO if frame is not None and frame.right is not None else Mode.MONO
 
 
 def _tell(summary: OdometrySummary, error: TrajectoryError | None, mode: Mode, model: str) -> None:
@@ -192,7 +206,7 @@ def _tell(summary: OdometrySummary, error: TrajectoryError | None, mode: Mode, m
     from rich.console import Console
     from rich.table import Table
 
-    from kp_ros.odometry.base import State
+    from kp_ros.odometry import Mode, State
 
     table = Table(title=f"{model}, {mode.value}", title_justify="left", show_header=False)
     table.add_column(style="bold")

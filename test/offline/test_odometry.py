@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from kp_ros.camera import Camera
 from kp_ros.cli import build
+from kp_ros.commands.odometry import Choice
 from kp_ros.detectors import load_detector
 from kp_ros.frontend import Frontend
 from kp_ros.odometry import Mode, State, make_odometry
@@ -163,3 +164,7 @@ def test_mistakes_are_told_before_the_work(folder: Path, arguments: list[str], t
     assert code == 1
     assert told in text.replace("\n", " ")
     assert "Traceback" not in text
+
+
+def test_the_command_knows_every_mode() -> None:
+    assert {choice.value for choice in Choice} == {mode.value for mode in Mode}
