@@ -85,9 +85,8 @@ def quantise(parent: ModelFile, file: Path, images: list[Path]) -> Likeness:
         raise QuantisationError(f"{parent.path} is {parent.precision}; quantise the fp32 model that it was made from")
     if len(images) < 3:
         raise QuantisationError(f"{len(images)} images are too few to calibrate and to compare on; name 3 at least")
-    originals = [_read(path) for path in images]
-    trained = _trained_on(parent, originals)
-    pictures = [_cut(image) for image in originals]
+    trained = _trained_on(parent, images)
+    pictures = [read_picture(path) for path in images]
     model = _converted(parent, [picture for k, picture in enumerate(pictures) if k % 3 < 2])
     metadata = {**parent.metadata, METADATA_KEY: trained.digest, "name": file.stem}
     metadata |= {"precision": "int8", "parent": parent.sha256}
@@ -159,15 +158,12 @@ def _silence() -> Iterator[None]:
         logging.disable(before)
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise QuantisationError(f"{path} cannot be read as an image; name other ones with --images")
-    return np.asarray(image, np.uint8)
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """An image, grey, scaled to cover :data:`SIZE` and cut to it: the calibration wants one size.
 
-
-def _cut(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Scaled to cover :data:`SIZE` and cut to it: the calibration wants one size."""
+    :raises QuantisationError: it is none.
+    """
+    image = _read(path)
     height, width = SIZE
     scale = max(height / image.shape[0], width / image.shape[1])
     covering = (max(width, round(image.shape[1] * scale)), max(height, round(image.shape[0] * scale)))
@@ -176,9 +172,16 @@ def _cut(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(scaled[top : top + height, left : left + width], np.uint8)
 
 
-def _trained_on(parent: ModelFile, images: list[NDArray[np.uint8]]) -> Fingerprints:
+def _read(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise QuantisationError(f"{path} cannot be read as an image; name other ones with --images")
+    return np.asarray(image, np.uint8)
+
+
+def _trained_on(parent: ModelFile, images: list[Path]) -> Fingerprints:
     """The twin owes something to what trained its parent and to the images: neither may judge it."""
-    values = [value for value in map(fingerprint, images) if value is not None]
+    values = [value for value in (fingerprint(_read(path)) for path in images) if value is not None]
     own = Fingerprints(np.array(values, np.uint8).reshape(-1, BYTES))
     inherited = model_fingerprints(parent.path, dict(parent.metadata))
     return own if inherited is None else inherited.joined(own)
