@@ -39,7 +39,7 @@ class FollowedFrame:
     """An image half way in the other half: its tracks are followed as far as that goes without its points.
 
     :ivar followed: the tracker's own.
-    :ivar seconds: wall time of the following.
+    :ivar seconds: processor time of the following; its wall time depends on what runs beside it.
     """
 
     followed: Any
@@ -53,8 +53,8 @@ class FrameResult:
     :ivar stamp_ns: the image's own stamp, nanoseconds.
     :ivar features: the detector's points.
     :ivar tracks: the tracker's points.
-    :ivar seconds: wall time a stage: ``detect``, ``track``, and ``join``, the part of ``track`` that comes after
-        ``detect`` where the other part runs beside it.
+    :ivar seconds: wall time of ``detect`` and of ``join``, the part of the tracking that comes after it; of ``track``,
+        all the tracking, processor time, for the rest of it may run beside ``detect``.
     """
 
     stamp_ns: int
@@ -104,14 +104,14 @@ class Frontend:
         if self._last is not None and (stamp_ns <= self._last[0] or image.shape != self._last[1]):
             self.tracker.reset()
         self._last = (stamp_ns, image.shape)
-        started = time.perf_counter()
+        started = time.thread_time()
         followed = self.tracker.follow(image, stamp_ns, camera)
-        return FollowedFrame(followed, time.perf_counter() - started)
+        return FollowedFrame(followed, time.thread_time() - started)
 
     def join(self, frame: DetectedFrame, followed: FollowedFrame) -> FrameResult:
         """Bring the two parts together."""
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.thread_time()
         tracks = self.tracker.join(followed.followed, frame.features)
-        joined = time.perf_counter() - started
-        seconds = {"detect": frame.seconds, "track": followed.seconds + joined, "join": joined}
+        joined, worked = time.perf_counter() - started, time.thread_time() - worked
+        seconds = {"detect": frame.seconds, "track": followed.seconds + worked, "join": joined}
         return FrameResult(frame.stamp_ns, frame.features, tracks, seconds)
