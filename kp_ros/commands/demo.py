@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from kp_ros.simulation.truth import TrackLengths
 
     Image = NDArray[np.uint8]
+    Poses = NDArray[np.float64]
 
 EPILOG = """**Examples**
 
@@ -79,9 +81,10 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """The whole way, with no robot: a drive through a rendered town, tracked by the live node.
 
-        The town is textured with photographs and known exactly. Its images are recorded as a bag and replayed in real
-        time over DDS to the real node in a process of its own. You get drive.mcap, overlay.mp4, overlay.png and
-        node.log, and the figures: rate, dropped frames, latency, and how long tracks live and stay true.
+        The town is textured with photographs and known exactly. Its images, with depth, are recorded as a bag and
+        replayed in real time over DDS to the real node in a process of its own. You get drive.mcap, overlay.mp4,
+        overlay.png, way.png and node.log, and the figures: rate, dropped frames, latency, how long tracks live and stay
+        true, and how far the way that the node tells is from the true one.
 
         Needs ROS 2: a distribution that is sourced, or pip install "kp_ros[ros]". No GPU and no network.
         """
@@ -95,7 +98,7 @@ def register(app: typer.Typer) -> None:
         from kp_ros.detectors import load_detector
         from kp_ros.recordings.opening import open_recording
         from kp_ros.simulation import drive, load_textures, street
-        from kp_ros.simulation.drive_bag import IMAGE_TOPIC, Drive, demo_camera
+        from kp_ros.simulation.drive_bag import DEPTH_TOPIC, IMAGE_TOPIC, Drive, demo_camera
 
         # Before anything that takes time: a model that cannot be used.
         detector = load_detector(model)
@@ -107,7 +110,7 @@ def register(app: typer.Typer) -> None:
             textures = load_textures(photographs.absolute() if photographs else None)
             scene = Drive(street(trajectory, seed, textures), demo_camera(), trajectory)
         _record(scene, bag)
-        recording = open_recording(bag, topic=IMAGE_TOPIC)
+        recording = open_recording(bag, topic=IMAGE_TOPIC, companions=(DEPTH_TOPIC,))
         try:
             parameters = {"model": model} if model else {}
             with progress_bar() as bar:
@@ -119,16 +122,20 @@ def register(app: typer.Typer) -> None:
                     output / "node.log",
                     lambda frames: bar.update(task, completed=frames),
                     rate,
+                    DEPTH_TOPIC,
                 )
             if summary.interrupted:
                 raise Interrupted(f"{bag} is whole")
             if not run.answers:
                 raise UserError(f"the node answered none of {len(run.sent)} images; see {output / 'node.log'}")
             lengths = _judge(scene, run)
+            way = _compare(scene, run)
             _draw(recording, run, output, title)
         finally:
             recording.close()
-        _tell(run, lengths, title)
+        if way is not None:
+            _draw_way(way, output, title)
+        _tell(run, lengths, way, title)
         if run.dropped > MOST_DROPS * len(run.sent):
             say("note: this machine is too slow or too busy for every image: try a lower --rate", "yellow")
         if summary.late_seconds > 0.1:
@@ -136,8 +143,11 @@ def register(app: typer.Typer) -> None:
         for name, what in (
             ("overlay.mp4", "the drive with its tracks"),
             ("overlay.png", "four moments of it"),
-            ("drive.mcap", "images, calibration and true motion; opens in Foxglove"),
+            ("way.png", "the way that the node tells, and the true one"),
+            ("drive.mcap", "images, depth, calibration and true motion; opens in Foxglove"),
         ):
+            if way is None and name == "way.png":
+                continue
             say(f"{output / name}  {what}", "green")
 
 
@@ -166,6 +176,65 @@ def _judge(scene: Drive, run: LiveRun) -> TrackLengths:
             depth = render_depth(scene.world, scene.camera, poses[stamp])
             judge.update(tracks["track_id"], keypoints, depth, poses[stamp])
     return judge.lengths()
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """Where the node says that the robot was, and where it was, in odom.
+
+    :ivar estimate: float64 [N, 4, 4], of the images with a pose, metres.
+    :ivar truth: float64 [N, 4, 4].
+    :ivar length: of the true way, metres.
+    :ivar ate: root mean square of the distances between the two after alignment, metres.
+    :ivar end: distance between their ends when they begin together, metres.
+    """
+
+    estimate: Poses
+    truth: Poses
+    length: float
+    ate: float
+    end: float
+
+
+def _compare(scene: Drive, run: LiveRun) -> Way | None:
+    """The node's poses beside the true ones; None where there are too few."""
+    import numpy as np
+
+    from kp_ros.mounting import mounted
+    from kp_ros.trajectories import StampedPoses, trajectory_error
+
+    true = dict(zip(scene.trajectory.stamps_ns.tolist(), scene.trajectory.poses, strict=True))
+    stamps = [stamp for stamp in sorted(run.poses) if stamp in true and run.states.get(stamp) in ("good", "weak")]
+    if len(stamps) < 3:
+        return None
+    # The node's own default: the base is where the camera is, and looks where it looks.
+    base_from_camera = mounted(0, 0, 0, 0, 0, 0)
+    world_from_odom = true[stamps[0]] @ np.linalg.inv(base_from_camera)
+    truth = np.array(
+        [np.linalg.inv(world_from_odom) @ true[stamp] @ np.linalg.inv(base_from_camera) for stamp in stamps]
+    )
+    estimate = np.array([run.poses[stamp].pose for stamp in stamps])
+    # It begins where the node has its first pose, which is not the identity when its first image was dropped.
+    estimate = np.linalg.inv(estimate[0]) @ estimate
+    times = (np.array(stamps) - stamps[0]) * 1e-9
+    error = trajectory_error(StampedPoses(times, estimate), StampedPoses(times, truth))
+    assert error is not None
+    places = truth[:, :3, 3]
+    length = float(np.linalg.norm(np.diff(places, axis=0), axis=1).sum())
+    return Way(estimate, truth, length, error.ate, float(np.linalg.norm(estimate[-1, :3, 3] - places[-1])))
+
+
+def _draw_way(way: Way, output: Path, title: str) -> None:
+    """Both ways from above."""
+    import cv2
+
+    from kp_ros.offline.way_picture import draw_way
+    from kp_ros.recordings.output import OutputFile
+
+    text = f"{title.partition(' ')[0]}, RGB-D, live: {way.length:.1f} m driven, ATE {way.ate * 100:.1f} cm"
+    picture = draw_way(way.truth[:, :2, 3], way.estimate[:, :2, 3], text)
+    with OutputFile(output / "way.png") as temporary:
+        temporary.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
 
 
 def _draw(recording: Recording, run: LiveRun, output: Path, title: str) -> None:
@@ -215,7 +284,7 @@ def _pictures(recording: Recording, run: LiveRun, title: str) -> Iterator[Image]
         yield draw_tracks(decode(frame.message), tracks, tails, scale=2, title=title)
 
 
-def _tell(run: LiveRun, lengths: TrackLengths, title: str) -> None:
+def _tell(run: LiveRun, lengths: TrackLengths, way: Way | None, title: str) -> None:
     """The figures as a table, on standard output."""
     import numpy as np
     from rich.console import Console
@@ -237,7 +306,9 @@ def _tell(run: LiveRun, lengths: TrackLengths, title: str) -> None:
     row("latency p50", f"{p50:.1f} ms", "from the image sent to its tracks received")
     row("latency p95", f"{p95:.1f} ms", "")
     speed = run.diagnostics.get("speed", {})
-    for stage in ("detect", "track"):
+    if len(run.poses):
+        row("pose p50", f"{np.median(run.pose_latencies):.1f} ms", "from the image sent to its pose received")
+    for stage in ("detect", "track", "odometry"):
         if f"{stage} p50 (ms)" in speed:
             row(f"{stage} p50", f"{speed[f'{stage} p50 (ms)']} ms", "of that, by the node's own clock")
     row("keypoints", f"{np.mean(list(run.keypoints.values())):.0f}", "an image")
@@ -245,4 +316,10 @@ def _tell(run: LiveRun, lengths: TrackLengths, title: str) -> None:
     row("tracks", f"{tracks:.0f}", "an image")
     row("mean track length", f"{lengths.lengths.mean():.1f}", "frames, tracks of 2 frames or more")
     row("of it verified", f"{lengths.verified.mean():.1f}", "frames within 3 pixels of the true place")
+    if way is None:
+        row("way", "none", "too few images have a pose: see node.log")
+    else:
+        row("way", f"{way.length:.1f} m", f"driven in the {len(way.truth)} images that have a pose")
+        row("its error", f"{way.ate * 100:.2f} cm", "ATE: root mean square after alignment with the true way")
+        row("at its end", f"{way.end * 100:.1f} cm", f"{way.end / way.length:.2%} of the way, both begun together")
     Console().print(table)

@@ -24,11 +24,19 @@ class BagRecording:
     :param path: a rosbag2 folder, .mcap, .db3, or a .bag of ROS 1.
     :param topic: the image topic; None takes the only one that there is. Depth images do not count.
     :param camera_info: the topic of the calibration; None takes ``camera_info`` beside the images.
+    :param companions: topics of images whose messages come along with the frames, for example of depth.
     :raises RecordingError: nothing can be read, there is no such topic, or there are several to choose from.
     """
 
-    def __init__(self, path: Path, topic: str | None = None, camera_info: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        topic: str | None = None,
+        camera_info: str | None = None,
+        companions: tuple[str, ...] = (),
+    ) -> None:
         self.path = path
+        self._companions = companions
         self.notices: list[str] = []
         self._bag = open_bag(path)
         try:
@@ -55,8 +63,12 @@ class BagRecording:
         """See :class:`~kp_ros.recordings.recording.Recording`."""
         current = self._first_camera_info()
         number = unreadable = 0
-        for message in self._bag.messages((self.topic, self.camera_info_topic)):
-            if message.topic == self.camera_info_topic:
+        companions: list[tuple[str, Any]] = []
+        for message in self._bag.messages((self.topic, self.camera_info_topic, *self._companions)):
+            if message.topic in self._companions:
+                if message.content is not None:
+                    companions.append((message.topic, ros2_image(message.content)))
+            elif message.topic == self.camera_info_topic:
                 current = ros2_camera_info(message.content) or current
             elif message.content is None:
                 unreadable += 1
@@ -64,7 +76,8 @@ class BagRecording:
                 image = ros2_image(message.content)
                 seconds, nanoseconds = divmod(messages.stamp_of(image), NANOSECONDS)
                 name = f"{number:06d}_{seconds}.{nanoseconds:09d}"
-                yield Frame(name, message.recorded_ns, image, current)
+                yield Frame(name, message.recorded_ns, image, current, tuple(companions))
+                companions.clear()
                 number += 1
         broken = f"{unreadable} messages on {self.topic} are no images (broken bytes) and were skipped"
         for notice in (broken if unreadable else None, self._bag.damage):

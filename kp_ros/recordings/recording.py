@@ -22,12 +22,15 @@ class Frame:
     :ivar recorded_ns: when it was recorded, nanoseconds: what a replay keeps time by. The stamp is in the message.
     :ivar message: rosbags' sensor_msgs/Image or sensor_msgs/CompressedImage of ROS 2.
     :ivar camera_info: rosbags' sensor_msgs/CameraInfo that holds for it, or None.
+    :ivar companions: messages of other topics that were recorded since the image before, where those were asked for:
+        topic and message of rosbags.
     """
 
     name: str
     recorded_ns: int
     message: Any
     camera_info: Any
+    companions: tuple[tuple[str, Any], ...] = ()
 
 
 class Recording(Protocol):

@@ -13,10 +13,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -29,8 +31,9 @@ from kp_ros.errors import UserError
 from kp_ros.point_cloud import TRACK_DTYPE
 from kp_ros.recordings.recording import Recording
 from kp_ros.ros.replay import ReplayOptions, ReplaySummary, replay, topics_of
+from kp_ros.trajectories import rotation_of
 
-NODE = "/keypoint_node"
+NODE = "/odometry_node"
 #: Seconds that the node may take to load its model and subscribe.
 START_TIMEOUT = 60.0
 #: Seconds without an answer after which the last frames count as dropped.
@@ -54,6 +57,18 @@ class Answer:
     heard: float
 
 
+@dataclass(frozen=True)
+class LivePose:
+    """What the node published on ``~/odometry`` for one image.
+
+    :ivar pose: float64 [4, 4], base_link in odom: x forward, y left, z up.
+    :ivar heard: when it was received, seconds of the monotonic clock.
+    """
+
+    pose: NDArray[np.float64]
+    heard: float
+
+
 @dataclass
 class LiveRun:
     """What was sent and what came back.
@@ -61,12 +76,16 @@ class LiveRun:
     :ivar sent: stamp (ns) -> when the image had been handed to DDS, seconds of the monotonic clock.
     :ivar answers: stamp (ns) -> what came back for it.
     :ivar keypoints: stamp (ns) -> how many points ``~/keypoints`` had.
+    :ivar poses: stamp (ns) -> where the robot was then, as far as the node knows.
+    :ivar states: stamp (ns) -> how far that can be trusted: the first word of ``~/status``.
     :ivar diagnostics: subject (``speed``, ...) -> the last values that the node's diagnostics had for it.
     """
 
     sent: dict[int, float] = field(default_factory=dict)
     answers: dict[int, Answer] = field(default_factory=dict)
     keypoints: dict[int, int] = field(default_factory=dict)
+    poses: dict[int, LivePose] = field(default_factory=dict)
+    states: dict[int, str] = field(default_factory=dict)
     diagnostics: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
@@ -83,8 +102,15 @@ class LiveRun:
     @property
     def latencies(self) -> NDArray[np.float64]:
         """Milliseconds from an image's hand-over to DDS until its tracks were received."""
-        pairs = [(self.sent[stamp], answer.heard) for stamp, answer in self.answers.items() if stamp in self.sent]
-        return np.array([1e3 * (heard - sent) for sent, heard in pairs])
+        return self._latencies({stamp: answer.heard for stamp, answer in self.answers.items()})
+
+    @property
+    def pose_latencies(self) -> NDArray[np.float64]:
+        """Likewise until its pose was received."""
+        return self._latencies({stamp: pose.heard for stamp, pose in self.poses.items()})
+
+    def _latencies(self, heard: Mapping[int, float]) -> NDArray[np.float64]:
+        return np.array([1e3 * (moment - self.sent[stamp]) for stamp, moment in heard.items() if stamp in self.sent])
 
 
 @contextmanager
@@ -112,10 +138,11 @@ class _NodeProcess:
     :param log: where its output goes.
     """
 
-    def __init__(self, log: Path, image_topic: str, parameters: Mapping[str, object]) -> None:
+    def __init__(self, log: Path, remappings: Mapping[str, str], parameters: Mapping[str, object]) -> None:
         self.log = log
         settings = [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
-        command = [sys.executable, "-m", "kp_ros.ros.keypoint_node", "--ros-args", "-r", f"image:={image_topic}"]
+        settings += [part for name, topic in remappings.items() for part in ("-r", f"{name}:={topic}")]
+        command = [sys.executable, "-m", "kp_ros.ros.odometry_node", "--ros-args"]
         code = str(Path(kp_ros.__file__).parents[1])
         path = os.pathsep.join([code, *filter(None, [os.environ.get("PYTHONPATH")])])
         with log.open("wb") as output:
@@ -163,6 +190,8 @@ class _Listener:
         reliable = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
         self.node.create_subscription(PointCloud2, f"{NODE}/tracks", self._on_tracks, reliable)
         self.node.create_subscription(PointCloud2, f"{NODE}/keypoints", self._on_keypoints, reliable)
+        self.node.create_subscription(Odometry, f"{NODE}/odometry", self._on_odometry, reliable)
+        self.node.create_subscription(DiagnosticArray, f"{NODE}/status", self._on_status, reliable)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
@@ -192,6 +221,18 @@ class _Listener:
     def _on_keypoints(self, message: PointCloud2) -> None:
         self._run.keypoints[_stamp(message)] = message.width
 
+    def _on_odometry(self, message: Odometry) -> None:
+        heard = time.monotonic()
+        pose = message.pose.pose
+        matrix = np.eye(4)
+        turn = pose.orientation
+        matrix[:3, :3] = rotation_of(np.array([turn.x, turn.y, turn.z, turn.w]))
+        matrix[:3, 3] = pose.position.x, pose.position.y, pose.position.z
+        self._run.poses[_stamp(message)] = LivePose(matrix, heard)
+
+    def _on_status(self, message: DiagnosticArray) -> None:
+        self._run.states[_stamp(message)] = message.status[0].message.partition(":")[0]
+
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             subject = status.name.rpartition(": ")[2]
@@ -200,7 +241,7 @@ class _Listener:
                 self.error = status.message
 
 
-def _stamp(message: PointCloud2) -> int:
+def _stamp(message: Any) -> int:
     return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
 
 
@@ -211,6 +252,7 @@ def run_live(
     log: Path,
     published: Callable[[int], None] = lambda frames: None,
     rate: float = 1.0,
+    depth_topic: str | None = None,
 ) -> tuple[LiveRun, ReplaySummary]:
     """Start the node in its own process, replay a recording to it over DDS, hear what comes back.
 
@@ -219,6 +261,7 @@ def run_live(
     :param log: where the node's output goes.
     :param published: called after each image with the number of images so far.
     :param rate: times as fast as recorded.
+    :param depth_topic: of depth images that come along with the recording's; None leaves one camera alone.
     :raises NodeError: the node does not start, or ends.
     """
     run = LiveRun()
@@ -230,7 +273,9 @@ def run_live(
         process.check()
         published(frames)
 
-    with private_domain(), _Listener(run) as listener, _NodeProcess(log, image_topic, parameters) as process:
+    remappings = {"image": image_topic} | ({"depth": depth_topic} if depth_topic else {})
+    settings = {"mode": "rgbd" if depth_topic else "mono", "publish_tf": False, **parameters}
+    with private_domain(), _Listener(run) as listener, _NodeProcess(log, remappings, settings) as process:
         _wait_until_it_listens(listener, process, image_topic)
         summary = replay(recording, options, sent)
         quiet_since = time.monotonic()

@@ -197,6 +197,8 @@ class _Replay:
     def _greet(self, frame: Frame) -> None:
         """Wait for subscribers, and tell them the calibration before the first image."""
         publisher = self._publisher(self._image_topic, frame.message.__msgtype__)
+        for topic, message in frame.companions:
+            self._publisher(topic, message.__msgtype__)
         if frame.camera_info is not None:
             self._publisher(self._info_topic, CAMERA_INFO)
         deadline = time.monotonic() + self._options.wait
@@ -235,6 +237,8 @@ class _Replay:
         now_ns = time.time_ns() if self._options.stamps is Stamps.NOW else None
         if frame.camera_info is not None:
             self._send(self._info_topic, frame.camera_info, offset_ns, now_ns)
+        for topic, message in frame.companions:
+            self._send(topic, message, offset_ns, now_ns)
         self._send(self._image_topic, frame.message, offset_ns, now_ns)
 
     def _send(self, topic: str, message: Any, offset_ns: int, now_ns: int | None = None) -> None:

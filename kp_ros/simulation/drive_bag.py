@@ -1,4 +1,4 @@
-"""A drive through a rendered street as a bag: what a robot with one camera, and a perfect odometer, would record."""
+"""A drive through a rendered street as a bag: what a robot with a depth camera and a perfect odometer would record."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from kp_ros.camera import Camera
 from kp_ros.recordings import messages
@@ -21,6 +22,7 @@ from kp_ros.trajectories import quaternion_of
 
 IMAGE_TOPIC = "/camera/image_raw"
 CAMERA_INFO_TOPIC = "/camera/camera_info"
+DEPTH_TOPIC = "/camera/depth"
 ODOMETRY_TOPIC = "/ground_truth/odometry"
 CAMERA_FRAME = "camera_optical_frame"
 WORLD_FRAME = "world"
@@ -43,7 +45,7 @@ def demo_camera() -> Camera:
 
 
 def record(drive: Drive, path: Path) -> Iterator[int]:
-    """Render every frame and write images (bgr8), CameraInfo and ground-truth Odometry.
+    """Render every frame and write images (bgr8), depth (16UC1), CameraInfo and ground-truth Odometry.
 
     :returns: the number of frames written so far, after each. The file appears when the last one is taken.
     :raises OutputError: the file cannot be written.
@@ -54,9 +56,17 @@ def record(drive: Drive, path: Path) -> Iterator[int]:
         for index, frame in enumerate(_rendered(drive)):
             stamp_ns = int(drive.trajectory.stamps_ns[index])
             bag.write(CAMERA_INFO_TOPIC, messages.camera_info(drive.camera, stamp_ns, CAMERA_FRAME), stamp_ns)
+            depth = messages.image(_millimetres(frame.depth), "16UC1", stamp_ns, CAMERA_FRAME)
+            bag.write(DEPTH_TOPIC, depth, stamp_ns)
             bag.write(IMAGE_TOPIC, messages.image(frame.image, "bgr8", stamp_ns, CAMERA_FRAME), stamp_ns)
             bag.write(ODOMETRY_TOPIC, odometry(drive.trajectory, index), stamp_ns)
             yield index + 1
+
+
+def _millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Metres as a depth camera sends them: 0 where it is too far for 16 bits."""
+    millimetres = np.rint(depth * 1000)
+    return np.where(millimetres < 65536, millimetres, 0).astype(np.uint16)
 
 
 def _rendered(drive: Drive) -> Iterator[RenderedFrame]:

@@ -52,12 +52,20 @@ def test_the_figures_are_those_of_a_node_that_tracks(shown: tuple[Path, str]) ->
     assert figure(table, "tracks") > 200
     assert figure(table, "mean track length") > 3
     assert 0.5 * figure(table, "mean track length") < figure(table, "of it verified")
+    assert figure(table, "way") > 5
+    assert figure(table, "its error") < 20
 
 
 def test_the_files_are_whole(shown: tuple[Path, str]) -> None:
     output, table = shown
-    assert {file.name for file in output.iterdir()} == {"drive.mcap", "overlay.mp4", "overlay.png", "node.log"}
-    recording = open_recording(output / "drive.mcap")
+    assert {file.name for file in output.iterdir()} == {
+        "drive.mcap",
+        "overlay.mp4",
+        "overlay.png",
+        "way.png",
+        "node.log",
+    }
+    recording = open_recording(output / "drive.mcap", topic="/camera/image_raw")
     assert recording.frame_count == 90
     recording.close()
     picture = cv2.imread(str(output / "overlay.png"))
@@ -65,6 +73,8 @@ def test_the_files_are_whole(shown: tuple[Path, str]) -> None:
     # The tracks' colours, on an image that is grey otherwise.
     saturation = picture.max(2).astype(int) - picture.min(2)
     assert (saturation > 80).mean() > 0.01
+    way = cv2.imread(str(output / "way.png"))
+    assert (way < 200).any(2).mean() > 0.005
     video = cv2.VideoCapture(str(output / "overlay.mp4"))
     answered = 90 - int(figure(table, "dropped"))
     assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == answered

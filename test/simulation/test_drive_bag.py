@@ -27,6 +27,7 @@ def test_a_bag_holds_what_was_rendered(scene: Drive, tmp_path: Path) -> None:
         found = {c.topic: (c.msgtype, c.msgcount) for c in reader.connections}
         assert found == {
             "/camera/camera_info": ("sensor_msgs/msg/CameraInfo", 9),
+            "/camera/depth": ("sensor_msgs/msg/Image", 9),
             "/camera/image_raw": ("sensor_msgs/msg/Image", 9),
             "/ground_truth/odometry": ("nav_msgs/msg/Odometry", 9),
         }
@@ -36,6 +37,16 @@ def test_a_bag_holds_what_was_rendered(scene: Drive, tmp_path: Path) -> None:
     assert third.header.stamp.sec * 10**9 + third.header.stamp.nanosec == scene.trajectory.stamps_ns[2]
     rendered = render(scene.world, scene.camera, scene.trajectory.poses[2])
     np.testing.assert_array_equal(third.data.reshape(480, 640, 3), rendered.image)
+    # The depth comes along with the image, in millimetres; what is too far for 16 bits is unknown.
+    recording = open_recording(path, companions=("/camera/depth",))
+    frames = list(recording.frames())
+    recording.close()
+    (topic, depth), *others = frames[2].companions
+    assert (topic, others, depth.encoding) == ("/camera/depth", [], "16UC1")
+    metres = depth.data.view(np.uint16).reshape(480, 640) / 1000
+    known = rendered.depth < 65.5
+    np.testing.assert_allclose(metres[known], rendered.depth[known], atol=0.00051)
+    assert (metres[~known] == 0).all()
 
 
 def test_our_own_tools_read_the_bag(scene: Drive, tmp_path: Path) -> None:
