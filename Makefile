@@ -7,6 +7,7 @@ PIP_INSTALL := -m pip install --quiet --quiet --disable-pip-version-check
 VENV := .venv
 BIN := $(VENV)/bin
 JAZZY := .venv-jazzy
+GPU := .venv-gpu
 TORCH := torch==2.13.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 JAZZY_WHEELS := ros-jazzy-rclpy ros-jazzy-rmw-fastrtps-cpp ros-jazzy-common-interfaces
@@ -17,10 +18,10 @@ BUILD_TOOLS := pip 'setuptools<80' wheel
 ARGS ?=
 
 .NOTPARALLEL:
-.PHONY: help demo test lint unit integration jazzy train clean
+.PHONY: help demo test lint unit integration jazzy test-gpu bench-gpu train clean
 
 help: ## Say what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/runtime ## A drive through a rendered world, tracked by the live node: figures, a video and a picture
 	$(BIN)/kp_ros demo $(ARGS)
@@ -33,7 +34,7 @@ lint: $(VENV)/developer ## Style and types
 	$(BIN)/mypy
 
 unit: $(VENV)/developer ## The tests that may run side by side
-	$(BIN)/python -m pytest -n 2 -m "not integration" $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not integration and not gpu" $(ARGS)
 
 integration: $(VENV)/developer ## The tests that start nodes, talk over DDS or measure time, one at a time
 	$(BIN)/python -m pytest -m integration $(ARGS)
@@ -45,11 +46,26 @@ jazzy: $(JAZZY)/installed ## The tests that use ROS once more, on the wheels of 
 		echo "Skipped the tests on ROS 2 Jazzy: $$(cat $(JAZZY)/installed)"; \
 	fi
 
+test-gpu: ## The tests that need an NVIDIA card: engines run, and answer as they should
+	$(call on_a_card,-m pytest test/gpu -rs $(ARGS))
+
+bench-gpu: ## All backends against ORB, SIFT and Lucas-Kanade, on a machine with an NVIDIA card
+	$(call on_a_card,-m benchmarks.speed --gpu --output benchmarks/results/speed_gpu --plot docs/speed_gpu.png $(ARGS))
+
+# Before gigabytes are fetched: is there a card at all?
+define on_a_card
+@if "$(PYTHON)" -c "import ctypes; ctypes.CDLL('libcuda.so.1')" 2>/dev/null; then \
+	$(MAKE) --no-print-directory $(GPU)/installed && $(GPU)/bin/python $(1); \
+else \
+	echo "Skipped: no NVIDIA driver (libcuda.so.1) on this machine; run 'make $@' on one with a card and its driver"; \
+fi
+endef
+
 train: $(VENV)/developer ## What the training command can do
 	$(BIN)/python -m training --help
 
 clean: ## Remove the virtual environments and whatever was built
-	rm -rf $(VENV) $(JAZZY) build install log demo_output *.egg-info
+	rm -rf $(VENV) $(JAZZY) $(GPU) build install log demo_output *.egg-info
 
 $(VENV)/bin/python:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -71,6 +87,21 @@ $(VENV)/developer: $(VENV)/runtime
 		"import urllib.request as r; r.urlopen('$(TORCH_CPU_INDEX)/torch/', timeout=10)" 2>/dev/null \
 		&& echo --extra-index-url $(TORCH_CPU_INDEX))
 	@$(BIN)/python $(PIP_INSTALL) --no-build-isolation -e '.[ros,train,eval,dev]'
+	@touch $@
+
+# JetPack's TensorRT is the system's. ONNX Runtime on CUDA takes the place of the one for processors; where there is no
+# wheel of it (Jetson), what needs it is skipped with the reason.
+$(GPU)/installed: setup.py package.xml
+	@echo "Setting up $(GPU) (gigabytes, the first time) ..."
+	@"$(PYTHON)" -m venv $$("$(PYTHON)" -c "import tensorrt" 2>/dev/null && echo --system-site-packages) $(GPU)
+	@$(GPU)/bin/python $(PIP_INSTALL) $(BUILD_TOOLS)
+	@$(GPU)/bin/python $(PIP_INSTALL) --no-build-isolation -e '.[gpu,eval]' openvino pytest pytest-timeout tqdm
+	@if $(GPU)/bin/python $(PIP_INSTALL) 'onnxruntime-gpu[cuda,cudnn]'; then \
+		$(GPU)/bin/python -m pip uninstall --quiet --yes onnxruntime onnxruntime-gpu; \
+		$(GPU)/bin/python $(PIP_INSTALL) 'onnxruntime-gpu[cuda,cudnn]'; \
+	else \
+		echo "pip finds no onnxruntime-gpu for this machine: ONNX Runtime on CUDA is left out"; \
+	fi
 	@touch $@
 
 $(JAZZY)/installed: setup.py package.xml

@@ -50,7 +50,7 @@ setup(
     ],
     extras_require={
         "ros": ["ros-rclpy", "ros-rmw-fastrtps-cpp", "ros-common-interfaces"],
-        "gpu": ["cuda-python", "tensorrt-rtx-cu13"],
+        "gpu": ["cuda-python", "tensorrt-rtx-cu13; platform_machine == 'x86_64'"],
         "train": [
             "torch",
             "h5py",

@@ -82,8 +82,8 @@ def main() -> None:
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
     lines = [
-        f"- {kind}: {found.shared:.1%} of its parent's keypoints within 1 px on {found.images} photographs, descriptors "
-        f"agree to a mean cosine of {found.descriptor_cosine:.4f}"
+        f"- {kind}: {found.shared:.1%} of its parent's keypoints within 1 px on {found.images} photographs, cosine of "
+        f"their descriptors {found.descriptor_cosine:.4f}"
         for kind, found in twins.items()
     ]
     table = markdown(rows, COLUMNS)

@@ -26,11 +26,11 @@ BY_PRODUCTS = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything under test/integration runs one at a time: `make test` selects by this mark."""
-    integration = CHECKOUT / "test" / "integration"
+    """A folder's tests carry its mark, by which make selects: those under test/integration run one at a time."""
     for item in items:
-        if integration in item.path.parents:
-            item.add_marker(pytest.mark.integration)
+        for mark in ("integration", "gpu"):
+            if CHECKOUT / "test" / mark in item.path.parents:
+                item.add_marker(mark)
 
 
 @pytest.fixture(scope="session")

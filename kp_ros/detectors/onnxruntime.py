@@ -61,10 +61,15 @@ class OnnxRuntimeBackend:
         options.log_severity_level = 3
         # Waiting threads leave the processor to the robot's other work.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        provider = "CUDAExecutionProvider" if self.cuda else "CPUExecutionProvider"
+        provider, settings = "CPUExecutionProvider", {}
+        if self.cuda:
+            # TF32 would round what the model says is fp32 to ten bits.
+            provider, settings = "CUDAExecutionProvider", {"use_tf32": "0"}
+            # Finds NVIDIA's libraries where pip has put them.
+            onnxruntime.preload_dlls()
         try:
             content = model.specialise(height, width, max_keypoints)
-            session = onnxruntime.InferenceSession(content, options, providers=[provider])
+            session = onnxruntime.InferenceSession(content, options, providers=[(provider, settings)])
         except Exception as error:  # ONNX Runtime raises a class of its own for each cause
             reason = str(error).splitlines()[0]
             raise ModelError(

@@ -60,10 +60,10 @@ class TensorRtBackend:
         if lacking:
             return lacking
         try:
-            this_machine(load_cuda())
+            machine = this_machine(load_cuda())
         except ModelError as error:
             return str(error)
-        return ""
+        return tensorrt_building.uncovered(tensorrt_building.load(self.module), machine.compute_capability)
 
     def build(self, model: ModelFile, height: int, width: int, max_keypoints: int) -> TensorRtProgram:
         """Load the cached engine, or build it: see :class:`kp_ros.detectors.exported.Backend`."""
@@ -164,4 +164,5 @@ def engine_key(
         height=size[0],
         width=size[1],
         max_keypoints=max_keypoints,
+        options="no TF32",
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import threading
 from collections.abc import Callable
 from types import ModuleType
@@ -63,6 +64,16 @@ def load(name: str) -> ModuleType:
         raise ModelError(f"{name} does not load ({error}); install one that fits the CUDA driver") from error
 
 
+def uncovered(trt: Any, compute_capability: str) -> str:
+    """Why a TensorRT does not build for a card, as ``9.0``; empty where it does, or does not tell."""
+    kinds = getattr(trt, "ComputeCapability", None)
+    if kinds is None or hasattr(kinds, f"SM{compute_capability.replace('.', '')}"):
+        return ""
+    known = sorted(int(name[2:]) for name in dir(kinds) if re.fullmatch(r"SM\d+", name))
+    there = ", ".join(f"{number // 10}.{number % 10}" for number in known)
+    return f"{trt.__name__} does not build for compute capability {compute_capability}, only for {there}"
+
+
 def build_engine(
     trt: Any, content: bytes, progress: Progress | None = None, compute_capabilities: tuple[str, ...] = ()
 ) -> bytes:
@@ -82,6 +93,8 @@ def build_engine(
         reasons = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors))
         raise ModelError(f"{trt.__name__} {trt.__version__} cannot read the model: {reasons}; export it again")
     config = builder.create_builder_config()
+    # On by itself, it would round what the model says is fp32 to ten bits.
+    config.clear_flag(trt.BuilderFlag.TF32)
     # Layers keep their types' names, from which the engine's real precision is read back.
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if compute_capabilities:
@@ -110,12 +123,9 @@ def _aim(trt: Any, config: Any, compute_capabilities: tuple[str, ...]) -> None:
         )
     config.num_compute_capabilities = len(compute_capabilities)
     for index, text in enumerate(compute_capabilities):
-        capability = getattr(trt.ComputeCapability, f"SM{text.replace('.', '')}", None)
-        if capability is None:
-            known = sorted(name[2:] for name in dir(trt.ComputeCapability) if name.startswith("SM"))
-            there = ", ".join(f"{name[:-1]}.{name[-1]}" for name in known)
-            raise ModelError(f"{trt.__name__} does not build for compute capability {text}, only for {there}")
-        config.set_compute_capability(capability, index)
+        if reason := uncovered(trt, text):
+            raise ModelError(reason)
+        config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{text.replace('.', '')}"), index)
 
 
 class _LoggerState:

@@ -137,8 +137,11 @@ class FakeTensorRt:
             get_tensor_shape=lambda name: SHAPES[name],
             get_tensor_dtype=lambda name: np.uint8 if name == "image" else np.float32,
             create_engine_inspector=lambda: SimpleNamespace(get_engine_information=lambda kind: json.dumps(layers)),
-            create_execution_context=lambda: _Context(self),
+            create_execution_context=self.context,
         )
+
+    def context(self) -> Any:
+        return _Context(self)
 
 
 class _Logger:

@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import SHARED_DATA
 from numpy.typing import NDArray
 
 from kp_ros import simulation
@@ -30,6 +29,7 @@ TOLERANCES = {"fp32": (0.99, 0.9999), "fp16": (0.98, 0.999), "bf16": (0.95, 0.99
 COARSE = (0.85, 0.99)
 #: A frame of each kind of camera, where the recordings are there.
 FRAMES = ("kitti_06", "redkitchen")
+SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 Pair = tuple[ModelFile, Backend]
 

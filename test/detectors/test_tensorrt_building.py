@@ -11,7 +11,7 @@ import pytest
 from kp_ros.detectors.base import ModelError
 from kp_ros.detectors.model_file import read_model
 from kp_ros.detectors.tensorrt import PRECISIONS, engine_precision, graph_of
-from kp_ros.detectors.tensorrt_building import BuildWatcher, build_engine, load, missing
+from kp_ros.detectors.tensorrt_building import BuildWatcher, build_engine, load, missing, uncovered
 from kp_ros.resources import models_directory
 
 MODELS = sorted(models_directory().glob("*.onnx"))
@@ -66,6 +66,12 @@ def test_another_size_and_budget_build(trt: Any) -> None:
 def test_a_card_that_it_does_not_build_for_is_named(trt: Any) -> None:
     with pytest.raises(ModelError, match=r"9\.0, only for .*8\.6"):
         build_engine(trt, graph_of(read_model(MODELS[0]), 256, 320, 64, "fp32"), compute_capabilities=("9.0",))
+
+
+def test_a_card_that_it_does_not_cover_is_passed_over(trt: Any) -> None:
+    assert uncovered(trt, "8.9") == ""
+    assert "does not build for compute capability 9.0, only for 7.5, 8.0" in uncovered(trt, "9.0")
+    assert uncovered(types.SimpleNamespace(__name__="tensorrt"), "9.0") == ""
 
 
 def test_what_it_cannot_read_is_refused_with_its_own_words(trt: Any) -> None:

@@ -1,4 +1,4 @@
-"""The order of calls, without a card; test_tensorrt_gpu.py has what needs one."""
+"""The order of calls, without a card; test/gpu has what needs one."""
 
 import numpy as np
 import pytest
