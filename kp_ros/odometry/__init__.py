@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kp_ros.odometry.base import Estimate, Health, Landmarks, Mode, Odometry, OdometryFrame, State
-from kp_ros.odometry.odometry import FrameToLandmarks
+from kp_ros.odometry.odometry import VisualOdometry
 from kp_ros.odometry.options import OdometryOptions
 
 __all__ = [
@@ -29,4 +29,4 @@ def make_odometry(mode: Mode, options: OdometryOptions | None = None) -> Odometr
     :param options: None takes the defaults.
     :raises kp_ros.errors.UserError: a library that odometry needs is not installed.
     """
-    return FrameToLandmarks(mode, options or OdometryOptions())
+    return VisualOdometry(mode, options or OdometryOptions())

@@ -1,87 +1,449 @@
-"""The first, simple odometry: each frame against the landmarks of those before it."""
+"""The odometry itself: predict, fit, judge, learn, keep."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kp_ros.errors import UserError
+from kp_ros.odometry.background import BackgroundWindow
 from kp_ros.odometry.base import Estimate, Float64, Health, Landmarks, Mode, OdometryFrame, State
+from kp_ros.odometry.depth_filter import trust, update_depths
+from kp_ros.odometry.depth_sources import depth_source
+from kp_ros.odometry.frame_poses import FramePoses
+from kp_ros.odometry.health import coverage, judge, nothing_seen
+from kp_ros.odometry.initialisation import begin_from
+from kp_ros.odometry.keyframes import wanted
+from kp_ros.odometry.landmarks import LandmarkTable, Points, begin, shared
+from kp_ros.odometry.lens import Lens
+from kp_ros.odometry.motion import predict, step_between, velocity
+from kp_ros.odometry.observations import Depths, Observations, observe
 from kp_ros.odometry.options import OdometryOptions
-from kp_ros.odometry.robust_estimation import poselib
+from kp_ros.odometry.pose import PoseFit, Prior, fit_pose, sample_pose
+from kp_ros.odometry.projection import seen
+from kp_ros.odometry.rigid_motion import composed_covariance, in_world_axes, inverse
+from kp_ros.odometry.triangulation import parallax
+from kp_ros.odometry.window import Keyframe, WindowProblem, WindowResult, gtsam
+
+_SECOND = 1e9
+#: Deviation of what is exact by definition: the first pose of a segment, scene depths and radians.
+_EXACT = 1e-6
+#: Deviation of a pose that is lost, scene depths and radians.
+_LOST = 1.0
+#: Share of the trust that a predicted pose must have behind it; below, poses are sampled.
+_SUPPORTED = 0.6
+#: Error of an inlier of sampled poses, deviations of a keypoint.
+_SAMPLE_DEVIATIONS = 4.0
+#: A landmark that was wrong so many times more often than right begins anew.
+_WRONG = 3
+#: Share of the reference image's tracks that mono's initialisation needs; with less it takes a new reference.
+_REFERENCE_LEFT = 0.4
+#: Deviation of the inverse depth of a point of which nothing is known, as a share of the scene's.
+_UNKNOWN_DEPTH = 0.8
+#: Deviation of an inverse depth up to which a point takes part in the window, as a share of the scene's.
+_KNOWN_DEPTH = 0.2
+#: How fast the noise of measured depths is learnt, and its bounds, as a factor on what the options say.
+_LEARNING, _NOISE_BOUNDS = 0.2, (0.7, 20.0)
 
 
-class FrameToLandmarks:
-    """RGB-D odometry: PnP against points that were put into the world by the depth of their first frame."""
+@dataclass(frozen=True)
+class _Last:
+    """The image before, as the next one needs it.
+
+    :ivar step: float64 [4, 4], motion to it from the one before; ``seconds`` long, 0 where there was none.
+    :ivar covariance: float64 [6, 6], of its pose against the landmarks, camera's axes.
+    """
+
+    stamp_ns: int
+    pose: Float64
+    step: Float64
+    seconds: float
+    covariance: Float64
+    track_id: NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class _Key:
+    """The last keyframe: its rays, by which parallax is told, and its covariance since the segment's start and against its landmarks."""
+
+    number: int
+    track_id: NDArray[np.uint32]
+    rays: Float64
+    covariance: Float64
+    fit: Float64
+
+
+class VisualOdometry:
+    """Odometry of one camera, in any mode.
+
+    An image goes through six steps:
+
+    1. The result of the window's adjustment is taken up where it is due.
+    2. Its tracks get rays and, by the mode's means, measured depths.
+    3. The last motion predicts the pose, and all landmarks correct it; where few agree, poses are sampled by RANSAC.
+    4. Inliers, their spread and the pose's covariance tell how far it can be trusted. Without a pose, the segment ends.
+    5. The landmarks' depths are filtered, and new tracks become landmarks.
+    6. Where the view has changed enough, the image becomes a keyframe, and the window's adjustment begins.
+
+    :raises kp_ros.errors.UserError: PoseLib is not installed.
+    """
 
     def __init__(self, mode: Mode, options: OdometryOptions) -> None:
-        if mode is not Mode.RGBD:
-            raise UserError(f"odometry of mode {mode.value} is not there yet; use {Mode.RGBD.value}")
-        self._options = options
-        self._estimate_pose: Callable = poselib().estimate_absolute_pose  # type: ignore[type-arg]
+        self._mode, self._options = mode, options
+        self._measure = depth_source(mode, options)
+        self._executor = ThreadPoolExecutor(1, "odometry window")
+        self._windowed = options.window_landmarks > 0 and gtsam() is not None
+        self._lens: Lens | None = None
         self.reset()
 
     def reset(self) -> None:
         """See :class:`kp_ros.odometry.base.Odometry`."""
-        self._pose = np.eye(4)
+        self._number = 0
         self._segment = 0
-        self._stamp_ns: int | None = None
-        self._last_ids = np.zeros(0, np.uint32)
-        self._map = Landmarks(np.zeros(0, np.uint32), np.zeros((0, 3)), np.zeros(0))
-
-    def process(self, frame: OdometryFrame) -> Estimate:
-        """See :class:`kp_ros.odometry.base.Odometry`."""
-        if frame.depth is None or frame.depth.shape != frame.image.shape:
-            raise UserError("RGB-D odometry needs a depth image of the same size as the image, registered to it")
-        tracks, rays = frame.tracks, frame.camera.rays(frame.tracks.keypoints).astype(np.float64)
-        focal = (frame.camera.matrix[0, 0] + frame.camera.matrix[1, 1]) / 2
-        _, mine, theirs = np.intersect1d(tracks.track_id, self._map.track_id, return_indices=True)
-        inliers, before = np.zeros(0, np.int64), self._pose
-        state, reason = State.GOOD, ""
-        covariance = np.eye(6) * 1e-9
-        if self._stamp_ns is not None and len(mine) >= self._options.fewest_inliers:
-            height, width = frame.image.shape
-            camera = {"model": "SIMPLE_PINHOLE", "width": width, "height": height, "params": [focal, 0.0, 0.0]}
-            ransac = {"max_reproj_error": 3 * self._options.keypoint_pixels, "min_iterations": 50}
-            found, info = self._estimate_pose(rays[mine, :2] * focal, self._map.points[theirs], camera, ransac, {})
-            inliers = np.flatnonzero(info["inliers"])
-            if len(inliers) >= self._options.fewest_inliers:
-                rotation = found.R.T
-                self._pose = np.eye(4)
-                self._pose[:3, :3], self._pose[:3, 3] = rotation, -rotation @ found.t
-                covariance = np.eye(6) * 1e-4
-            mine, theirs = mine[inliers], theirs[inliers]
-        if self._stamp_ns is not None and len(inliers) < self._options.fewest_inliers:
-            state, reason = State.LOST, f"only {len(inliers)} points agree with a pose"
-            covariance = np.eye(6)
-            self._segment += 1
-            mine, theirs = mine[:0], theirs[:0]
-        column, row = np.rint(tracks.keypoints).astype(int).T
-        depth = frame.depth[row.clip(0, frame.depth.shape[0] - 1), column.clip(0, frame.depth.shape[1] - 1)]
-        fresh = np.isfinite(depth) & (depth > 0) & np.isfinite(rays).all(1)
-        fresh[mine] = False
-        points = (rays[fresh] * depth[fresh, None]) @ self._pose[:3, :3].T + self._pose[:3, 3]
-        self._map = Landmarks(
-            np.concatenate([self._map.track_id[theirs], tracks.track_id[fresh]]),
-            np.concatenate([self._map.points[theirs], points]),
-            np.concatenate([self._map.deviation[theirs], 0.003 * depth[fresh].astype(np.float64) ** 2]),
-        )
-        velocity: Float64 = np.zeros(6)
-        if self._stamp_ns is not None:
-            step = np.linalg.inv(before) @ self._pose
-            turn = np.array([step[2, 1] - step[1, 2], step[0, 2] - step[2, 0], step[1, 0] - step[0, 1]]) / 2
-            velocity = np.concatenate([step[:3, 3], turn]) / (frame.stamp_ns - self._stamp_ns) * 1e9
-        survival = float(np.isin(self._last_ids, tracks.track_id).mean()) if len(self._last_ids) else 0.0
-        self._last_ids, self._stamp_ns = tracks.track_id, frame.stamp_ns
-        health = Health(len(inliers), len(inliers) / max(len(theirs), 1), survival, 0.0, 0.0, reason)
-        return Estimate(
-            frame.stamp_ns, state, self._segment, self._pose, covariance, velocity, covariance, True, health
-        )
-
-    def landmarks(self) -> Landmarks:
-        """See :class:`kp_ros.odometry.base.Odometry`."""
-        return self._map
+        self._lost = False
+        self._last: _Last | None = None
+        self._noise = 1.0
+        self._measure = depth_source(self._mode, self._options)
+        self._forget()
 
     def close(self) -> None:
         """See :class:`kp_ros.odometry.base.Odometry`."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _forget(self) -> None:
+        """End the segment: its map goes, the pose stays."""
+        self._table = LandmarkTable.empty()
+        self._poses = FramePoses()
+        self._key: _Key | None = None
+        self._window: BackgroundWindow | None = None
+        self._reference: tuple[int, Observations] | None = None
+
+    def landmarks(self) -> Landmarks:
+        """See :class:`kp_ros.odometry.base.Odometry`."""
+        table = self._table
+        points = self._poses.points(table)
+        sure = points.certain(self._options.certain)
+        points = points[sure]
+        deviation = np.sqrt(points.variance) / points.inverse_depth**2 * np.linalg.norm(table.ray[sure], axis=1)
+        return Landmarks(table.track_id[sure], points.places(), deviation)
+
+    def process(self, frame: OdometryFrame) -> Estimate:
+        """See :class:`kp_ros.odometry.base.Odometry`."""
+        self._number += 1
+        if self._window is not None:
+            self._take_up(self._window.take(self._number))
+        if self._lens is None or self._lens.camera is not frame.camera:
+            self._lens = Lens(frame.camera)
+        prior = self._predict(frame)
+        depths = self._measure(frame, self._expected(frame, prior))
+        depths = Depths(depths.inverse, depths.deviation * self._noise)
+        observations = observe(frame, self._lens, depths, self._options.keypoint_pixels)
+        if self._key is not None:
+            return self._track(frame, observations, prior)
+        if self._mode is Mode.MONO:
+            return self._begin_with_two(frame, observations)
+        return self._begin_with_one(frame, observations)
+
+    # Step 1.
+
+    def _take_up(self, result: WindowResult | None) -> None:
+        """Move keyframes, landmarks and the last pose to where the window's adjustment has put them."""
+        key, last = self._key, self._last
+        if result is None or key is None or last is None:
+            return
+        step = step_between(self._poses[key.number], last.pose)
+        self._poses.correct(dict(result.poses))
+        self._last = replace(last, pose=self._poses[key.number] @ step)
+        if result.covariance is not None:
+            self._key = replace(key, covariance=result.covariance)
+        mine, theirs = shared(self._table.track_id, result.track_id)
+        self._table = self._poses.placed(self._table, mine, result.places[theirs])
+
+    # Step 2.
+
+    def _expected(self, frame: OdometryFrame, prior: Prior) -> Float64:
+        """Inverse depths that the tracks' landmarks should have in this image, where they are certain; else NaN."""
+        expected = np.full(len(frame.tracks), np.nan)
+        order = np.argsort(frame.tracks.track_id, kind="stable")
+        mine, theirs = shared(frame.tracks.track_id[order], self._table.track_id)
+        points = self._poses.points(self._table[theirs])
+        depth = seen(prior.pose, points)[:, 2]
+        sure = points.certain(self._options.certain) & (depth > 0)
+        expected[order[mine[sure]]] = points.inverse_depth[sure] / depth[sure]
+        return expected
+
+    # Step 3.
+
+    def _scene_depth(self) -> float:
+        depths = self._table.inverse_depth
+        return 1 / max(float(np.median(depths)), 1e-9) if len(depths) else 1.0
+
+    def _predict(self, frame: OdometryFrame) -> Prior:
+        last = self._last
+        if last is None:
+            return Prior(np.eye(4), np.eye(6))
+        seconds = max(frame.stamp_ns - last.stamp_ns, 1) / _SECOND
+        ratio = seconds / last.seconds if last.seconds > 0 else 0.0
+        return predict(last.pose, last.step, ratio, seconds, frame.angular_velocity, self._scene_depth())
+
+    def _fit(self, points: Points, observations: Observations, prior: Prior, weight: Float64) -> PoseFit:
+        """Fit from the prediction; where it finds little support, from a sampled pose too."""
+        options = self._options
+        fit = fit_pose(points, observations, prior.pose, weight, prior)
+        sure = np.flatnonzero(points.certain(options.certain))
+        if fit.supporting >= _SUPPORTED * weight.sum() or self._lens is None:
+            return fit
+        # The established first: what is new may move by itself.
+        established = sure[weight[sure] >= np.median(weight[sure])] if len(sure) else sure
+        limit = _SAMPLE_DEVIATIONS * options.keypoint_pixels
+        places = points[established].places()
+        found = sample_pose(places, observations.rays[established], self._lens.focal, limit)
+        if found is None:
+            return fit
+        other = fit_pose(points, observations, found[0], weight, prior)
+        return other if other.supporting > fit.supporting else fit
+
+    def _track(self, frame: OdometryFrame, observations: Observations, prior: Prior) -> Estimate:
+        last, key, lens = self._last, self._key, self._lens
+        assert last is not None and key is not None and lens is not None
+        survival = _survival(last.track_id, observations.track_id)
+        mine, theirs = shared(observations.track_id, self._table.track_id)
+        table, known = self._table[theirs], observations[mine]
+        points, scene_depth = self._poses.points(table), self._scene_depth()
+        if len(mine) < self._options.fewest_inliers:
+            return self._lose(frame, nothing_seen(f"{len(mine)} tracks are left of those that had a place", survival))
+        fit = self._fit(points, known, prior, trust(table))
+        health = self._health(frame, known, fit, survival)
+        state, reason = judge(
+            health.inliers, health.inlier_ratio, health.coverage, fit.covariance, scene_depth, self._options
+        )
+        health = replace(health, reason=reason)
+        if state is State.LOST:
+            return self._lose(frame, health)
+        self._learn_noise(fit, points.variance)
+        self._table = update_depths(table, fit)
+        seconds = max(frame.stamp_ns - last.stamp_ns, 1) / _SECOND
+        covariance = composed_covariance(
+            key.covariance, step_between(self._poses[key.number], fit.pose), fit.covariance
+        )
+        speed = velocity(last.pose, fit.pose, seconds)
+        self._last = _Last(
+            frame.stamp_ns,
+            fit.pose,
+            step_between(last.pose, fit.pose),
+            seconds,
+            fit.covariance,
+            observations.track_id,
+        )
+        agree = known[fit.inliers]
+        left = len(shared(key.track_id, agree.track_id)[0]) / max(len(key.track_id), 1)
+        becomes = wanted(self._number - key.number, left, health.parallax, self._options)
+        self._poses.add(self._number, fit.pose, self._number if becomes else key.number)
+        wrong = known.track_id[~fit.inliers]
+        self._grow(observations)
+        if becomes:
+            self._keep(fit, observations[~np.isin(observations.track_id, wrong)], covariance)
+        self._poses.keep(np.unique(np.append(self._table.anchor, self._kept())))
+        return Estimate(
+            frame.stamp_ns,
+            state,
+            self._segment,
+            fit.pose,
+            in_world_axes(covariance, fit.pose),
+            speed,
+            (fit.covariance + last.covariance) / seconds**2,
+            becomes,
+            health,
+        )
+
+    # Step 4.
+
+    def _health(self, frame: OdometryFrame, known: Observations, fit: PoseFit, survival: float) -> Health:
+        assert self._key is not None
+        agree = known[fit.inliers]
+        places = frame.tracks.keypoints[np.isin(frame.tracks.track_id, agree.track_id)]
+        mine, theirs = shared(agree.track_id, self._key.track_id)
+        angle = 0.0
+        if len(mine):
+            turn = step_between(self._poses[self._key.number], fit.pose)[:3, :3]
+            angle = float(np.median(parallax(self._key.rays[theirs], agree.rays[mine], turn)))
+        height, width = frame.image.shape
+        inliers = int(fit.inliers.sum())
+        covered = coverage(places, width, height)
+        return Health(inliers, inliers / max(len(fit.inliers), 1), survival, covered, angle)
+
+    def _lose(self, frame: OdometryFrame, health: Health) -> Estimate:
+        """Say that there is no pose, and end the segment."""
+        self._lost = True
+        pose = np.eye(4) if self._last is None else self._last.pose
+        scene_depth = self._scene_depth()
+        spread = np.diag([(_LOST * scene_depth) ** 2] * 3 + [_LOST**2] * 3)
+        self._forget()
+        self._last = _Last(frame.stamp_ns, pose, np.eye(4), 0.0, spread, frame.tracks.track_id)
+        return Estimate(frame.stamp_ns, State.LOST, self._segment, pose, spread, np.zeros(6), spread, False, health)
+
+    def _waiting(self, frame: OdometryFrame, reason: str) -> Estimate:
+        """Say that a segment has not begun yet."""
+        pose = np.eye(4) if self._last is None else self._last.pose
+        survival = _survival(self._last.track_id, frame.tracks.track_id) if self._last is not None else 0.0
+        spread = np.diag([_LOST**2] * 6)
+        self._last = _Last(frame.stamp_ns, pose, np.eye(4), 0.0, spread, frame.tracks.track_id)
+        few = len(frame.tracks) < self._options.start_points
+        state = State.LOST if self._lost and few else State.INITIALISING
+        health = nothing_seen(reason, survival)
+        return Estimate(frame.stamp_ns, state, self._segment, pose, spread, np.zeros(6), spread, False, health)
+
+    # Step 5.
+
+    def _learn_noise(self, fit: PoseFit, variance: Float64) -> None:
+        """Let the factor on the depths' noise follow what they depart by."""
+        linear = fit.linearised
+        judged = fit.inliers & linear.measured
+        if judged.sum() < self._options.start_points:
+            return
+        own = linear.error[judged, 2] / np.sqrt(1 + variance[judged] * linear.by_depth[judged, 2] ** 2)
+        # 1.48: a Gaussian's deviation over its median magnitude.
+        scale = max(1.48 * float(np.median(np.abs(own))), 1e-3)
+        self._noise = float(np.clip(self._noise * scale**_LEARNING, *_NOISE_BOUNDS))
+
+    def _grow(self, observations: Observations) -> None:
+        """Make landmarks of new tracks, and anew of those that were wrong too often."""
+        table = self._table
+        wrong = table.disagreed - table.agreed >= _WRONG
+        kept = table[~wrong]
+        mine, _ = shared(observations.track_id, kept.track_id)
+        fresh = np.ones(len(observations), bool)
+        fresh[mine] = False
+        new = self._begun(observations[fresh], 1 / self._scene_depth())
+        again, before = shared(new.track_id, table.track_id[wrong])
+        new.disagreed[again] = table.disagreed[wrong][before]
+        self._table = kept.joined(new)
+
+    def _begun(self, observations: Observations, usual: float) -> LandmarkTable:
+        """Landmarks of the tracks of this image; where no depth was measured, it is anything around the usual."""
+        measured = np.isfinite(observations.depths.inverse)
+        depth = np.where(measured, observations.depths.inverse, usual)
+        deviation = np.where(measured, observations.depths.deviation, _UNKNOWN_DEPTH * usual)
+        return begin(observations.track_id, self._number, observations.rays, depth, deviation)
+
+    # Step 6.
+
+    def _kept(self) -> list[int]:
+        return [] if self._key is None else self._poses.last_keyframes(self._options.window_keyframes)
+
+    def _keep(self, fit: PoseFit, observations: Observations, covariance: Float64) -> None:
+        """Make the image a keyframe, by what it sees of landmarks, new ones too."""
+        assert self._key is not None
+        step = step_between(self._poses[self._key.number], fit.pose)
+        spread = composed_covariance(self._key.fit, step, fit.covariance)
+        self._key = _Key(self._number, observations.track_id, observations.rays, covariance, fit.covariance)
+        if self._window is not None:
+            self._window.add(self._problem(Keyframe(self._number, fit.pose, observations, step, spread)))
+
+    def _problem(self, keyframe: Keyframe) -> WindowProblem:
+        table = self._table[np.isin(self._table.track_id, keyframe.observations.track_id)]
+        points = self._poses.points(table)
+        # To ask for a large inverse depth would take those that noise has made too large.
+        sure = points.certain(1.0) & (points.variance < (_KNOWN_DEPTH / self._scene_depth()) ** 2)
+        places = points[sure].places()
+        return WindowProblem(keyframe, table.track_id[sure], places, self._scene_depth(), self._mode is not Mode.MONO)
+
+    def _begin_segment(self) -> None:
+        if self._lost:
+            self._segment += 1
+        self._lost = False
+        self._window = BackgroundWindow(self._options, self._executor) if self._windowed else None
+
+    def _exact(self) -> Float64:
+        return np.diag([(_EXACT * self._scene_depth()) ** 2] * 3 + [_EXACT**2] * 3)
+
+    def _begin_with_one(self, frame: OdometryFrame, observations: Observations) -> Estimate:
+        """Begin a segment with an image whose depths are known."""
+        options = self._options
+        measured = observations[np.isfinite(observations.depths.inverse)]
+        sure = measured.depths.inverse > options.certain * measured.depths.deviation
+        if sure.sum() < options.start_points:
+            return self._waiting(frame, f"{int(sure.sum())} points with a depth, {options.start_points} are needed")
+        assert self._lens is not None
+        pose = np.eye(4) if self._last is None else self._last.pose
+        self._begin_segment()
+        self._poses.add(self._number, pose, self._number)
+        self._table = self._begun(observations, float(np.median(measured.depths.inverse)))
+        covariance = self._exact()
+        self._key = _Key(self._number, observations.track_id, observations.rays, covariance, covariance)
+        if self._window is not None:
+            self._window.begin(self._problem(Keyframe(self._number, pose, observations, np.eye(4), covariance)))
+        survival = _survival(self._last.track_id, observations.track_id) if self._last is not None else 0.0
+        self._last = _Last(frame.stamp_ns, pose, np.eye(4), 0.0, covariance, observations.track_id)
+        height, width = frame.image.shape
+        count = int(sure.sum())
+        places = frame.tracks.keypoints[np.isin(frame.tracks.track_id, measured.track_id[sure])]
+        health = Health(count, 1.0, survival, coverage(places, width, height), 0.0)
+        world = in_world_axes(covariance, pose)
+        still = np.eye(6)
+        return Estimate(frame.stamp_ns, State.GOOD, self._segment, pose, world, np.zeros(6), still, True, health)
+
+    def _begin_with_two(self, frame: OdometryFrame, observations: Observations) -> Estimate:
+        """Begin a monocular segment where this image and an earlier one tell depths by parallax."""
+        options, lens = self._options, self._lens
+        assert lens is not None
+        if len(observations) < options.start_points:
+            self._reference = None
+            return self._waiting(frame, f"{len(observations)} points, {options.start_points} are needed")
+        if self._reference is None:
+            self._reference = self._number, observations
+            return self._waiting(frame, "waits for parallax")
+        number, first = self._reference
+        mine, theirs = shared(observations.track_id, first.track_id)
+        if len(mine) < max(options.start_points, _REFERENCE_LEFT * len(first)):
+            self._reference = self._number, observations
+            return self._waiting(frame, "waits for parallax; the view changed too fast")
+        second, first = observations[mine], first[theirs]
+        two = begin_from(first, second, lens.focal, options.keypoint_pixels)
+        if two is None or two.parallax < options.start_parallax or len(two.rows) < options.start_points:
+            return self._waiting(frame, "waits for parallax")
+        pose = np.eye(4) if self._last is None else self._last.pose
+        before = pose @ inverse(two.pose)
+        self._begin_segment()
+        self._poses.add(number, before, number)
+        self._poses.add(self._number, pose, self._number)
+        first, second = first[two.rows], second[two.rows]
+        deviation = np.sqrt(two.variance)
+        self._table = replace(
+            begin(first.track_id, number, first.rays, two.inverse_depth, deviation), agreed=np.full(len(first), 2)
+        )
+        exact = self._exact()
+        self._key = _Key(number, first.track_id, first.rays, exact, exact)
+        if self._window is not None:
+            self._window.begin(self._problem(Keyframe(number, before, first, np.eye(4), exact)))
+        points = self._poses.points(self._table)
+        weak = Prior(pose, np.eye(6) * 1e-6)
+        fit = fit_pose(points, second, pose, np.ones(len(points)), weak, iterations=0)
+        health = self._pair_health(frame, second, two.parallax)
+        self._last = _Last(frame.stamp_ns, pose, np.eye(4), 0.0, fit.covariance, observations.track_id)
+        self._grow(observations)
+        self._keep(fit, second, fit.covariance)
+        return Estimate(
+            frame.stamp_ns,
+            State.GOOD,
+            self._segment,
+            pose,
+            in_world_axes(fit.covariance, pose),
+            np.zeros(6),
+            np.eye(6),
+            True,
+            health,
+        )
+
+    def _pair_health(self, frame: OdometryFrame, second: Observations, angle: float) -> Health:
+        places = frame.tracks.keypoints[np.isin(frame.tracks.track_id, second.track_id)]
+        height, width = frame.image.shape
+        survival = 0.0 if self._last is None else _survival(self._last.track_id, frame.tracks.track_id)
+        return Health(len(second), 1.0, survival, coverage(places, width, height), angle)
+
+
+def _survival(before: NDArray[np.uint32], now: NDArray[np.uint32]) -> float:
+    """Share of the tracks before that are still there, 0 to 1."""
+    return float(np.isin(before, now).mean()) if len(before) else 0.0

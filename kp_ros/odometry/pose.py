@@ -1,0 +1,177 @@
+"""The pose of one image from its landmarks: robust, weighted least squares over all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kp_ros.odometry.base import Float64
+from kp_ros.odometry.landmarks import Points
+from kp_ros.odometry.observations import Observations
+from kp_ros.odometry.projection import Linearised, chi_square, discount, linearise
+from kp_ros.odometry.rigid_motion import change_between, moved, symmetric
+from kp_ros.odometry.robust_estimation import poselib
+
+#: Squared errors above it are outliers: 99 % of a chi-square of two or three degrees of freedom lies below.
+GATE = 10.0
+#: Squared error at which a point's weight has fallen to a quarter (Geman and McClure, 1985).
+_KERNEL = 9.0
+#: Points with this share of the best trust tell how wide the kernel must be.
+_TRUSTED = 0.6
+#: A step below it ends the iteration, radians or scene depths.
+_STEP = 1e-6
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is known of a pose before its points are looked at.
+
+    :ivar pose: float64 [4, 4], camera to world.
+    :ivar information: float64 [6, 6], inverse covariance of its change, camera's axes.
+    """
+
+    pose: Float64
+    information: Float64
+
+
+@dataclass(frozen=True)
+class PoseFit:
+    """A pose and how well the points agree with it.
+
+    :ivar pose: float64 [4, 4], camera to world.
+    :ivar covariance: float64 [6, 6], of its change, camera's axes.
+    :ivar inliers: bool [N], points that agree.
+    :ivar weights: float64 [N], 0 to 1, of the robust kernel; 0 for outliers.
+    :ivar linearised: at the pose.
+    :ivar supporting: summed weight of the points that support it, trust taken in.
+    """
+
+    pose: Float64
+    covariance: Float64
+    inliers: NDArray[np.bool_]
+    weights: Float64
+    linearised: Linearised
+    supporting: float
+
+
+def robust_weights(squared: Float64, scale: float = 1.0) -> Float64:
+    """Geman and McClure's weights of squared errors, float64 [N] in 0 to 1; the kernel is wider by ``scale``."""
+    return np.asarray(1 / (1 + squared / (_KERNEL * scale * scale)) ** 2)
+
+
+def _without_wrong_depths(linearised: Linearised, variance: Float64) -> Linearised:
+    """Weigh measured depths down that do not agree, each for itself: a point may be well seen where its depth is not."""
+    own = linearised.error[:, 2] ** 2 / (1 + variance * linearised.by_depth[:, 2] ** 2)
+    factor = np.ones_like(linearised.error)
+    factor[:, 2] = np.sqrt(robust_weights(own))
+    return replace(
+        linearised,
+        error=linearised.error * factor,
+        by_pose=linearised.by_pose * factor[:, :, None],
+        by_depth=linearised.by_depth * factor,
+    )
+
+
+def normal_equations(linearised: Linearised, variance: Float64, weights: Float64) -> tuple[Float64, Float64]:
+    """Information float64 [6, 6] and its vector [6] of a pose's change; the points' depths are marginalised."""
+    by_pose, error = linearised.by_pose, linearised.error
+    weighted = (by_pose * weights[:, None, None]).reshape(-1, 6)
+    flat = by_pose.reshape(-1, 6)
+    along = np.einsum("nij,ni->nj", by_pose, linearised.by_depth)
+    less = along * (weights * discount(linearised, variance))[:, None]
+    information = weighted.T @ flat - less.T @ along
+    vector = weighted.T @ error.reshape(-1) - less.T @ np.einsum("ni,ni->n", linearised.by_depth, error)
+    return symmetric(information), vector
+
+
+def fit_pose(
+    points: Points,
+    observations: Observations,
+    start: Float64,
+    trust: Float64,
+    prior: Prior,
+    iterations: int = 8,
+) -> PoseFit:
+    """Find the pose that observations agree with best, by Gauss-Newton with Geman and McClure's weights.
+
+    The points' depths are unknowns, too, with what is known of them as a prior: to take them as exact would make every
+    shift too small (errors in variables), and a monocular trajectory would shrink step by step.
+
+    The kernel begins as wide as the start is wrong and narrows to that of the noise (graduated non-convexity).
+
+    :param points: N.
+    :param observations: of the same points.
+    :param start: float64 [4, 4], camera to world.
+    :param trust: float64 [N], 0 to 1: how far each point has been right before.
+    :param prior: what is known without the points; makes the equations solvable.
+    :param iterations: at most.
+    """
+    pose, scale, depth = start, np.inf, points.inverse_depth
+    for _ in range(iterations):
+        linear = _linearise(pose, points, depth, observations)
+        squared = chi_square(linear, points.variance)
+        judges = linear.valid & (trust >= _TRUSTED * trust.max())
+        usual = float(np.median(squared[judges])) if judges.any() else 0.0
+        # 1.4: median of a chi-square of two degrees of freedom.
+        scale = max(1.0, min(scale / 2, np.sqrt(usual / 1.4) * 1.5))
+        weights = robust_weights(squared, scale) * trust * linear.valid
+        information, vector = normal_equations(linear, points.variance, weights)
+        step = np.linalg.solve(information + prior.information, vector + _pull(prior, pose))
+        pose = moved(pose, step)
+        depth = _corrected(points, linear, step)
+        if scale == 1.0 and np.abs(step).max() < _STEP:
+            break
+    linear = _linearise(pose, points, depth, observations)
+    squared = chi_square(linear, points.variance)
+    inliers = linear.valid & (squared < GATE)
+    weights = robust_weights(squared) * inliers
+    information, _ = normal_equations(linear, points.variance, weights * trust)
+    covariance = symmetric(np.linalg.inv(information + prior.information))
+    return PoseFit(pose, covariance, inliers, weights, linear, float((weights * trust).sum()))
+
+
+def _linearise(pose: Float64, points: Points, depth: Float64, observations: Observations) -> Linearised:
+    """Linearise at corrected depths; errors are those that the depths known before leave, to first order."""
+    linear = linearise(pose, replace(points, inverse_depth=depth), observations)
+    error = linear.error + linear.by_depth * (depth - points.inverse_depth)[:, None]
+    return _without_wrong_depths(replace(linear, error=error), points.variance)
+
+
+def _corrected(points: Points, linear: Linearised, step: Float64) -> Float64:
+    """Depths that go with a step of the pose, float64 [N], 1 / metres; at least a tenth of what they were known to be."""
+    left = linear.error - linear.by_pose @ step
+    shift = discount(linear, points.variance) * np.einsum("ni,ni->n", linear.by_depth, left)
+    return np.asarray(np.maximum(points.inverse_depth + shift, 0.1 * points.inverse_depth))
+
+
+def _pull(prior: Prior, pose: Float64) -> Float64:
+    """The prior's part of the right-hand side at another pose."""
+    return np.asarray(prior.information @ change_between(pose, prior.pose))
+
+
+def sample_pose(
+    places: Float64, rays: Float64, focal: float, pixels: float, iterations: int = 200
+) -> tuple[Float64, NDArray[np.bool_]] | None:
+    """Pose by RANSAC on three points at a time, with local optimisation (PoseLib; Larsson, 2020).
+
+    :param places: float64 [N, 3], world.
+    :param rays: float64 [N, 3], z = 1.
+    :param focal: pixels in the unit plane's unit.
+    :param pixels: largest error of an inlier.
+    :param iterations: at most.
+    :returns: float64 [4, 4], camera to world, and the inliers bool [N]; None where no pose was found. The seed is
+        fixed.
+    """
+    if len(places) < 4:
+        return None
+    camera = {"model": "SIMPLE_PINHOLE", "width": 0, "height": 0, "params": [focal, 0.0, 0.0]}
+    options = {"max_reproj_error": pixels, "min_iterations": 20, "max_iterations": iterations, "seed": 0}
+    found, report = poselib().estimate_absolute_pose(rays[:, :2] * focal, places, camera, options, {})
+    inliers = np.asarray(report["inliers"], bool)
+    if inliers.sum() < 4 or not np.isfinite(found.Rt).all():
+        return None
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = found.R.T, -found.R.T @ found.t
+    return pose, inliers
