@@ -49,13 +49,20 @@ STAGES = ("stamp_to_arrival", "wait", "decode", "detect", "track", "join", "pack
 class Camera:
     """The camera's process: publishes messages made beforehand, notes when the node's answers come.
 
-    :ivar answered: seconds from an image's stamp to the arrival of the last cloud for it, by stamp.
+    :ivar topics: of the node's, whose answers are noted.
+    :ivar node_name: of the node.
+    :ivar kind: of those topics' messages, which begin with a header.
+    :ivar depths: depth images that go with the images, if any.
+    :ivar answered: seconds from an image's stamp to the arrival of the last message for it, by stamp.
     """
 
     domain: int
     compressed: bool
     best_effort: bool
     topics: list[str]
+    node_name: str = "keypoint_node"
+    kind: type = PointCloud2
+    depths: list[bytearray] = field(default_factory=list)
     answered: dict[int, float] = field(default_factory=dict)
     diagnostics: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -69,12 +76,14 @@ class Camera:
         self.images = self.node.create_publisher(kind, topic, qos_profile_sensor_data if self.best_effort else reliable)
         self.infos = self.node.create_publisher(CameraInfo, "camera_info", reliable)
         for name in self.topics:
-            self.node.create_subscription(PointCloud2, f"keypoint_node/{name}", self._on_cloud, reliable, raw=True)
+            self.node.create_subscription(self.kind, f"{self.node_name}/{name}", self.on_answer, reliable, raw=True)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable)
-        self.state = self.node.create_client(ChangeState, "keypoint_node/change_state")
+        self.state = self.node.create_client(ChangeState, f"{self.node_name}/change_state")
+        self.depth_images = self.node.create_publisher(Image, "depth", reliable) if self.depths else None
 
-    def _on_cloud(self, data: bytes) -> None:
-        # Raw, so that unpacking here does not take the node's processor time: a cloud begins with its stamp.
+    def on_answer(self, data: bytes) -> None:
+        """Note when an answer came."""
+        # Raw, so that unpacking here does not take the node's processor time: a message begins with its stamp.
         seconds, nanoseconds = np.frombuffer(data, "<i4", 2, 4).tolist()
         stamp_ns = seconds * 10**9 + nanoseconds
         self.answered[stamp_ns] = (time.time_ns() - stamp_ns) * 1e-9
@@ -92,7 +101,7 @@ class Camera:
     def transition(self, identifier: int) -> None:
         """Take the node through a transition of its lifecycle."""
         if not self.state.wait_for_service(30):
-            sys.exit("the node did not start within 30 s; run keypoint_node by hand to see why")
+            sys.exit("the node did not start within 30 s; run it by hand to see why")
         self.spin(0.5)
         future = self.state.call_async(ChangeState.Request(transition=Transition(id=identifier)))
         self.executor.spin_until_future_complete(future, 60)
@@ -108,7 +117,7 @@ class Camera:
 
     def publish(self, messages: list[bytearray], info: bytearray, rate: float, seconds: float) -> int:
         """Publish images at a steady rate, to and fro through the sequence, stamped with the time; how many."""
-        order = [*messages, *messages[-2:0:-1]]
+        order, depths = ([*some, *some[-2:0:-1]] for some in (messages, self.depths))
         count = round(rate * seconds)
         begun = time.monotonic()
         for index in range(count):
@@ -116,6 +125,9 @@ class Camera:
             message = order[index % len(order)]
             stamp = struct.pack("<iI", *divmod(time.time_ns(), 10**9))
             message[STAMP] = info[STAMP] = stamp
+            if self.depth_images is not None:
+                depths[index % len(order)][STAMP] = stamp
+                self.depth_images.publish(bytes(depths[index % len(order)]))
             # In the order of image_transport's CameraPublisher, which most drivers use.
             self.images.publish(bytes(message))
             self.infos.publish(bytes(info))

@@ -71,6 +71,18 @@ class DecodedArrival:
     companion: Any = None
 
 
+@dataclass(frozen=True)
+class TrackedArrival:
+    """An image whose tracks are published.
+
+    :ivar seconds: of each stage so far.
+    """
+
+    arrival: DecodedArrival
+    result: FrameResult
+    seconds: Mapping[str, float]
+
+
 #: What is done with an image when its tracks are published; seconds a stage.
 Continuation = Callable[[DecodedArrival, FrameResult], Mapping[str, float]]
 
@@ -80,11 +92,11 @@ class Pipeline:
 
     Two threads share the work: while one detects in an image, the other follows the tracks into it, joins both and
     publishes. Then the first is in the next image already, if one has come. An image that comes while it is busy waits;
-    a newer one displaces it.
+    a newer one displaces it. A third thread does what follows on the tracks, where anything does.
 
     :param now_ns: the node's clock, nanoseconds: the one that stamps are compared with.
     :param logger: of the node.
-    :param continuation: what follows when an image's tracks are published, in the same thread; it may raise.
+    :param continuation: what follows when an image's tracks are published, image by image; it may raise.
     :ivar tail_length: frames that tails reach back on ``~/debug_image``.
     """
 
@@ -110,6 +122,9 @@ class Pipeline:
         self._camera_problem = ""
         self.tail_length = 15
         self._tails: TrackTails | None = None
+        self._further: EveryItemWorker[TrackedArrival] | None = None
+        if continuation is not None:
+            self._further = EveryItemWorker(self._continue, "continuation")
         self._tracking = EveryItemWorker(self._track, "tracking")
         self._detection = NewestItemWorker(self._detect, "detection", statistics.dropped)
 
@@ -125,6 +140,8 @@ class Pipeline:
         """Finish the images at hand, forget the one that waits, end the threads."""
         self._detection.stop()
         self._tracking.stop()
+        if self._further is not None:
+            self._further.stop()
 
     def _detect(self, arrival: Arrival) -> None:
         with self._surviving():
@@ -162,10 +179,18 @@ class Pipeline:
             latency = (self._now_ns() - stamp_ns) * 1e-9
             if abs(latency) < SAME_CLOCK:
                 seconds["stamp_to_publication"] = latency
-            if self._continuation is not None:
-                seconds |= self._continuation(arrival, result)
-            self._statistics.published(result.features, result.tracks, seconds)
+            if self._further is not None:
+                self._further.hand_over(TrackedArrival(arrival, result, seconds))
+            else:
+                self._statistics.published(result.features, result.tracks, seconds)
             self._show(image, result, frame_id)
+
+    def _continue(self, tracked: TrackedArrival) -> None:
+        assert self._continuation is not None
+        with self._surviving():
+            result = tracked.result
+            seconds = self._continuation(tracked.arrival, result)
+            self._statistics.published(result.features, result.tracks, {**tracked.seconds, **seconds})
 
     @contextmanager
     def _surviving(self) -> Iterator[None]:
