@@ -29,14 +29,14 @@ def update_depths(landmarks: LandmarkTable, fit: PoseFit) -> LandmarkTable:
     :param fit: of the image's pose, from the same landmarks.
     """
     linear, variance = fit.linearised, landmarks.variance
-    strength = np.einsum("ni,ni->n", linear.by_depth, linear.by_depth)
-    along = np.einsum("nij,ni->nj", linear.by_pose, linear.by_depth)
-    of_pose = np.einsum("nj,jk,nk->n", along, fit.covariance, along)
+    strength = (linear.by_depth**2).sum(0)
+    along = (linear.by_pose * linear.by_depth).sum(1)
+    of_pose = ((fit.covariance @ along) * along).sum(0)
     noise = 1 + of_pose / np.maximum(strength, 1e-12)
     share = _SHARE * fit.weights / noise
     information = strength * share
     variance = 1 / (1 / variance + information)
-    shift = variance * share * np.einsum("ni,ni->n", linear.by_depth, linear.error)
+    shift = variance * share * (linear.by_depth * linear.error).sum(0)
     least = _FARTHEST * float(np.median(landmarks.inverse_depth)) if len(landmarks) else 0.0
     depth = np.maximum(landmarks.inverse_depth + shift, least)
     variance = np.maximum(variance, (_LEAST_RELATIVE * depth) ** 2)

@@ -61,7 +61,11 @@ def _grid(camera: Camera) -> Float32:
     shape = nodes.shape[:2]
 
     def plane(offset: tuple[float, float]) -> Float64:
-        return camera.rays((nodes + np.float32(offset)).reshape(-1, 2))[:, :2].reshape(*shape, 2).astype(np.float64)
+        return (
+            camera.rays((nodes + np.array(offset, np.float32)).reshape(-1, 2))[:, :2]
+            .reshape(*shape, 2)
+            .astype(np.float64)
+        )
 
     by_x, by_y = plane((0.5, 0)) - plane((-0.5, 0)), plane((0, 0.5)) - plane((0, -0.5))
     derivative = np.stack([by_x[..., 0], by_y[..., 0], by_x[..., 1], by_y[..., 1]], axis=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -21,11 +22,15 @@ from kp_ros.odometry.lens import Lens
 from kp_ros.odometry.motion import predict, step_between, velocity
 from kp_ros.odometry.observations import Depths, Observations, observe
 from kp_ros.odometry.options import OdometryOptions
-from kp_ros.odometry.pose import PoseFit, Prior, fit_pose, sample_pose
+from kp_ros.odometry.pose import PoseFit, Prior, assess, fit_pose, sample_pose
 from kp_ros.odometry.projection import seen
 from kp_ros.odometry.rigid_motion import composed_covariance, in_world_axes, inverse
+from kp_ros.odometry.robust_estimation import poselib
 from kp_ros.odometry.triangulation import parallax
+from kp_ros.odometry.uncertainty import shared_errors, systematic, way
 from kp_ros.odometry.window import Keyframe, WindowProblem, WindowResult, gtsam
+
+LOGGER = logging.getLogger(__name__)
 
 _SECOND = 1e9
 #: Deviation of what is exact by definition: the first pose of a segment, scene depths and radians.
@@ -66,7 +71,11 @@ class _Last:
 
 @dataclass(frozen=True)
 class _Key:
-    """The last keyframe: its rays, by which parallax is told, and its covariance since the segment's start and against its landmarks."""
+    """The last keyframe, by whose rays parallax is told.
+
+    :ivar covariance: float64 [6, 6], of its pose since the segment's start, camera's axes.
+    :ivar fit: float64 [6, 6], of its pose against the landmarks, likewise.
+    """
 
     number: int
     track_id: NDArray[np.uint32]
@@ -94,7 +103,13 @@ class VisualOdometry:
         self._mode, self._options = mode, options
         self._measure = depth_source(mode, options)
         self._executor = ThreadPoolExecutor(1, "odometry window")
+        poselib()
         self._windowed = options.window_landmarks > 0 and gtsam() is not None
+        if options.window_landmarks > 0 and not self._windowed:
+            LOGGER.warning(
+                "GTSAM is not installed: odometry goes without its window of keyframes, which costs some accuracy; pip "
+                'install "kp_ros[odometry]"'
+            )
         self._lens: Lens | None = None
         self.reset()
 
@@ -119,6 +134,7 @@ class VisualOdometry:
         self._key: _Key | None = None
         self._window: BackgroundWindow | None = None
         self._reference: tuple[int, Observations] | None = None
+        self._way = np.zeros(2)
 
     def landmarks(self) -> Landmarks:
         """See :class:`kp_ros.odometry.base.Odometry`."""
@@ -156,8 +172,6 @@ class VisualOdometry:
         step = step_between(self._poses[key.number], last.pose)
         self._poses.correct(dict(result.poses))
         self._last = replace(last, pose=self._poses[key.number] @ step)
-        if result.covariance is not None:
-            self._key = replace(key, covariance=result.covariance)
         mine, theirs = shared(self._table.track_id, result.track_id)
         self._table = self._poses.placed(self._table, mine, result.places[theirs])
 
@@ -225,16 +239,17 @@ class VisualOdometry:
         self._learn_noise(fit, points.variance)
         self._table = update_depths(table, fit)
         seconds = max(frame.stamp_ns - last.stamp_ns, 1) / _SECOND
-        covariance = composed_covariance(
-            key.covariance, step_between(self._poses[key.number], fit.pose), fit.covariance
-        )
+        step = way(last.pose, fit.pose, scene_depth)
+        self._way += step
+        own = shared_errors(fit.covariance, health.inliers)
+        covariance = composed_covariance(key.covariance, step_between(self._poses[key.number], fit.pose), own)
         speed = velocity(last.pose, fit.pose, seconds)
         self._last = _Last(
             frame.stamp_ns,
             fit.pose,
             step_between(last.pose, fit.pose),
             seconds,
-            fit.covariance,
+            own,
             observations.track_id,
         )
         agree = known[fit.inliers]
@@ -251,9 +266,9 @@ class VisualOdometry:
             state,
             self._segment,
             fit.pose,
-            in_world_axes(covariance, fit.pose),
+            in_world_axes(covariance, fit.pose) + systematic(self._way, scene_depth),
             speed,
-            (fit.covariance + last.covariance) / seconds**2,
+            (own + last.covariance + systematic(step, scene_depth)) / seconds**2,
             becomes,
             health,
         )
@@ -303,7 +318,7 @@ class VisualOdometry:
         judged = fit.inliers & linear.measured
         if judged.sum() < self._options.start_points:
             return
-        own = linear.error[judged, 2] / np.sqrt(1 + variance[judged] * linear.by_depth[judged, 2] ** 2)
+        own = linear.error[2, judged] / np.sqrt(1 + variance[judged] * linear.by_depth[2, judged] ** 2)
         # 1.48: a Gaussian's deviation over its median magnitude.
         scale = max(1.48 * float(np.median(np.abs(own))), 1e-3)
         self._noise = float(np.clip(self._noise * scale**_LEARNING, *_NOISE_BOUNDS))
@@ -420,7 +435,7 @@ class VisualOdometry:
             self._window.begin(self._problem(Keyframe(number, before, first, np.eye(4), exact)))
         points = self._poses.points(self._table)
         weak = Prior(pose, np.eye(6) * 1e-6)
-        fit = fit_pose(points, second, pose, np.ones(len(points)), weak, iterations=0)
+        fit = assess(points, second, pose, np.ones(len(points)), weak)
         health = self._pair_health(frame, second, two.parallax)
         self._last = _Last(frame.stamp_ns, pose, np.eye(4), 0.0, fit.covariance, observations.track_id)
         self._grow(observations)

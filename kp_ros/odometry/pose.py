@@ -20,8 +20,10 @@ GATE = 10.0
 _KERNEL = 9.0
 #: Points with this share of the best trust tell how wide the kernel must be.
 _TRUSTED = 0.6
-#: A step below it ends the iteration, radians or scene depths.
-_STEP = 1e-6
+#: The most trusted points find the pose in so many steps at most, and all points finish it in so many.
+_ROUGH_POINTS, _ROUGH_STEPS, _STEPS = 250, 8, 3
+#: A step below it ends the iteration, radians or metres.
+_STEP = 1e-5
 
 
 @dataclass(frozen=True)
@@ -61,29 +63,25 @@ def robust_weights(squared: Float64, scale: float = 1.0) -> Float64:
     return np.asarray(1 / (1 + squared / (_KERNEL * scale * scale)) ** 2)
 
 
-def _without_wrong_depths(linearised: Linearised, variance: Float64) -> Linearised:
-    """Weigh measured depths down that do not agree, each for itself: a point may be well seen where its depth is not."""
-    own = linearised.error[:, 2] ** 2 / (1 + variance * linearised.by_depth[:, 2] ** 2)
-    factor = np.ones_like(linearised.error)
-    factor[:, 2] = np.sqrt(robust_weights(own))
-    return replace(
-        linearised,
-        error=linearised.error * factor,
-        by_pose=linearised.by_pose * factor[:, :, None],
-        by_depth=linearised.by_depth * factor,
-    )
+def _without_wrong_depths(linear: Linearised, variance: Float64) -> Linearised:
+    """Weigh measured depths down that do not agree, each for itself: a point may be well seen, its depth not."""
+    own = linear.error[2] ** 2 / (1 + variance * linear.by_depth[2] ** 2)
+    factor = np.sqrt(robust_weights(own))
+    error, by_pose, by_depth = linear.error.copy(), linear.by_pose.copy(), linear.by_depth.copy()
+    error[2] *= factor
+    by_pose[:, 2] *= factor
+    by_depth[2] *= factor
+    return replace(linear, error=error, by_pose=by_pose, by_depth=by_depth)
 
 
-def normal_equations(linearised: Linearised, variance: Float64, weights: Float64) -> tuple[Float64, Float64]:
+def normal_equations(linear: Linearised, variance: Float64, weights: Float64) -> tuple[Float64, Float64]:
     """Information float64 [6, 6] and its vector [6] of a pose's change; the points' depths are marginalised."""
-    by_pose, error = linearised.by_pose, linearised.error
-    weighted = (by_pose * weights[:, None, None]).reshape(-1, 6)
-    flat = by_pose.reshape(-1, 6)
-    along = np.einsum("nij,ni->nj", by_pose, linearised.by_depth)
-    less = along * (weights * discount(linearised, variance))[:, None]
-    information = weighted.T @ flat - less.T @ along
-    vector = weighted.T @ error.reshape(-1) - less.T @ np.einsum("ni,ni->n", linearised.by_depth, error)
-    return symmetric(information), vector
+    flat = linear.by_pose.reshape(6, -1)
+    weighted = (linear.by_pose * weights).reshape(6, -1)
+    along = (linear.by_pose * linear.by_depth).sum(1)
+    less = along * (weights * discount(linear, variance))
+    vector = weighted @ linear.error.reshape(-1) - less @ (linear.by_depth * linear.error).sum(0)
+    return symmetric(weighted @ flat.T - less @ along.T), np.asarray(vector)
 
 
 def fit_pose(
@@ -92,57 +90,80 @@ def fit_pose(
     start: Float64,
     trust: Float64,
     prior: Prior,
-    iterations: int = 8,
 ) -> PoseFit:
     """Find the pose that observations agree with best, by Gauss-Newton with Geman and McClure's weights.
 
     The points' depths are unknowns, too, with what is known of them as a prior: to take them as exact would make every
     shift too small (errors in variables), and a monocular trajectory would shrink step by step.
 
-    The kernel begins as wide as the start is wrong and narrows to that of the noise (graduated non-convexity).
+    The kernel begins as wide as the start is wrong and narrows to that of the noise (graduated non-convexity). Until
+    then, the most trusted points do; two steps with all points follow.
 
     :param points: N.
     :param observations: of the same points.
     :param start: float64 [4, 4], camera to world.
     :param trust: float64 [N], 0 to 1: how far each point has been right before.
     :param prior: what is known without the points; makes the equations solvable.
-    :param iterations: at most.
     """
-    pose, scale, depth = start, np.inf, points.inverse_depth
-    for _ in range(iterations):
-        linear = _linearise(pose, points, depth, observations)
-        squared = chi_square(linear, points.variance)
-        judges = linear.valid & (trust >= _TRUSTED * trust.max())
-        usual = float(np.median(squared[judges])) if judges.any() else 0.0
-        # 1.4: median of a chi-square of two degrees of freedom.
-        scale = max(1.0, min(scale / 2, np.sqrt(usual / 1.4) * 1.5))
-        weights = robust_weights(squared, scale) * trust * linear.valid
-        information, vector = normal_equations(linear, points.variance, weights)
-        step = np.linalg.solve(information + prior.information, vector + _pull(prior, pose))
-        pose = moved(pose, step)
-        depth = _corrected(points, linear, step)
-        if scale == 1.0 and np.abs(step).max() < _STEP:
-            break
-    linear = _linearise(pose, points, depth, observations)
+    few = np.argsort(-trust, kind="stable")[:_ROUGH_POINTS]
+    pose = _iterate(points[few], observations[few], start, trust[few], prior, _ROUGH_STEPS, np.inf)
+    pose = _iterate(points, observations, pose, trust, prior, _STEPS, 1.0)
+    return assess(points, observations, pose, trust, prior)
+
+
+def assess(points: Points, observations: Observations, pose: Float64, trust: Float64, prior: Prior) -> PoseFit:
+    """Tell how well observations agree with a pose; parameters as of :func:`fit_pose`."""
+    linear = _linearise(pose, points, _settled(pose, points, observations), observations)
     squared = chi_square(linear, points.variance)
     inliers = linear.valid & (squared < GATE)
     weights = robust_weights(squared) * inliers
     information, _ = normal_equations(linear, points.variance, weights * trust)
-    covariance = symmetric(np.linalg.inv(information + prior.information))
+    covariance = symmetric(np.asarray(np.linalg.inv(information + prior.information), np.float64))
     return PoseFit(pose, covariance, inliers, weights, linear, float((weights * trust).sum()))
+
+
+def _iterate(
+    points: Points, observations: Observations, pose: Float64, trust: Float64, prior: Prior, steps: int, scale: float
+) -> Float64:
+    """Gauss-Newton steps; the kernel is as wide as the errors are, and at most ``scale`` times that of the noise."""
+    depth = _settled(pose, points, observations)
+    judges = trust >= _TRUSTED * trust.max()
+    for _ in range(steps):
+        linear = _linearise(pose, points, depth, observations)
+        squared = chi_square(linear, points.variance)
+        if scale > 1.0:
+            judged = squared[judges & linear.valid]
+            # 1.4: median of a chi-square of two degrees of freedom.
+            usual = float(np.median(judged)) / 1.4 if len(judged) else 0.0
+            scale = max(1.0, min(scale / 2, 1.5 * usual**0.5))
+        weights = robust_weights(squared, scale) * trust * linear.valid
+        information, vector = normal_equations(linear, points.variance, weights)
+        equations = information + prior.information
+        step = np.asarray(np.linalg.solve(equations, vector + _pull(prior, pose)), np.float64)
+        pose = moved(pose, step)
+        depth = _corrected(points, linear, step)
+        if scale == 1.0 and np.abs(step).max() < _STEP:
+            break
+    return pose
 
 
 def _linearise(pose: Float64, points: Points, depth: Float64, observations: Observations) -> Linearised:
     """Linearise at corrected depths; errors are those that the depths known before leave, to first order."""
     linear = linearise(pose, replace(points, inverse_depth=depth), observations)
-    error = linear.error + linear.by_depth * (depth - points.inverse_depth)[:, None]
-    return _without_wrong_depths(replace(linear, error=error), points.variance)
+    if depth is not points.inverse_depth:
+        linear = replace(linear, error=linear.error + linear.by_depth * (depth - points.inverse_depth))
+    return _without_wrong_depths(linear, points.variance)
+
+
+def _settled(pose: Float64, points: Points, observations: Observations) -> Float64:
+    """The depths that go best with a pose, float64 [N], 1 / metres."""
+    return _corrected(points, _linearise(pose, points, points.inverse_depth, observations), np.zeros(6))
 
 
 def _corrected(points: Points, linear: Linearised, step: Float64) -> Float64:
-    """Depths that go with a step of the pose, float64 [N], 1 / metres; at least a tenth of what they were known to be."""
-    left = linear.error - linear.by_pose @ step
-    shift = discount(linear, points.variance) * np.einsum("ni,ni->n", linear.by_depth, left)
+    """Depths that go with a step of the pose, float64 [N], 1 / metres; at least a tenth of what they were known as."""
+    left = linear.error - np.tensordot(step, linear.by_pose, 1)
+    shift = discount(linear, points.variance) * (linear.by_depth * left).sum(0)
     return np.asarray(np.maximum(points.inverse_depth + shift, 0.1 * points.inverse_depth))
 
 

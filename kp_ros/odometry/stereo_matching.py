@@ -129,9 +129,9 @@ def _register(
         shift = shift + step.clip(-1, 1)
     samples = template.shape[1]
     noise = np.sqrt(np.einsum("nk,nk->n", left_over, left_over) / samples / np.maximum(steepness, 1e-6))
-    reach = np.float32([_REACH_X + 1, _REACH_Y])
+    reach = np.array([_REACH_X + 1, _REACH_Y], np.float32)
     end = keypoints + np.stack([shift, np.zeros_like(shift)], axis=1)
-    limit = np.float32([first.shape[1] - 1, first.shape[0] - 1]) - reach
+    limit = np.array([first.shape[1] - 1, first.shape[0] - 1], np.float32) - reach
     inside = ((keypoints >= reach) & (keypoints <= limit) & (end >= reach) & (end <= limit)).all(1)
     good = inside & (correlation >= _CORRELATION) & (steepness >= _SLOPE * samples) & (np.abs(step) < 0.5)
     return shift, noise, good
@@ -144,7 +144,7 @@ def _sample(image: Image, centres: Float32, columns: Float32, rows: Float32) -> 
 
 
 def _search(left: _Halved, right: _Halved, keypoints: Float32, farthest: float) -> Float64:
-    """Disparities by correlation along the row, NaN where they are not plain; float64 [N], pixels, good to about one."""
+    """Disparities by correlation along the row, NaN where they are not plain; float64 [N], pixels, good to one."""
     places = np.rint((keypoints + 0.5) / 2 - 0.5).astype(np.int64)
     count = int(np.ceil(farthest / 2)) + 1
     shift, plain = _best_along_row(left, right, places, -count, 1)

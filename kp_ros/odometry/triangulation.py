@@ -47,10 +47,10 @@ def triangulate(first: Observations, second: Observations, second_pose: Float64)
     for _ in range(2):
         points = Points(np.zeros((count, 3)), first.rays, depth, np.full(count, np.inf))
         linear = linearise(second_pose, points, second)
-        strength = np.einsum("ni,ni->n", linear.by_depth, linear.by_depth)
-        shift = np.einsum("ni,ni->n", linear.by_depth, linear.error) / np.maximum(strength, 1e-12)
+        strength = (linear.by_depth**2).sum(0)
+        shift = (linear.by_depth * linear.error).sum(0) / np.maximum(strength, 1e-12)
         depth = depth + np.where(linear.valid, shift, 0.0)
-    left = np.einsum("ni,ni->n", linear.error, linear.error) - shift**2 * strength
+    left = (linear.error**2).sum(0) - shift**2 * strength
     # The first ray is as uncertain as the second: its error appears along with the second one's.
     return depth, 2 / np.maximum(strength, 1e-12), np.where(linear.valid, left / 2, np.inf)
 

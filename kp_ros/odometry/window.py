@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,9 +22,6 @@ from kp_ros.odometry.landmarks import Points, shared
 from kp_ros.odometry.observations import Observations
 from kp_ros.odometry.options import OdometryOptions
 from kp_ros.odometry.projection import chi_square, linearise
-from kp_ros.odometry.rigid_motion import symmetric
-
-LOGGER = logging.getLogger(__name__)
 
 #: Errors of unit variance beyond it count by their size instead of its square (Huber).
 _HUBER = 1.345
@@ -48,7 +44,7 @@ _PAST = 7
 _ORDER = [3, 4, 5, 0, 1, 2]
 
 
-def gtsam() -> Any | None:
+def gtsam() -> Any:
     """Import GTSAM; None where it is not installed."""
     try:
         return importlib.import_module("gtsam")
@@ -99,21 +95,18 @@ class WindowResult:
     :ivar poses: number of the frame -> float64 [4, 4], camera to world, of each keyframe in the window.
     :ivar track_id: uint32 [N], increasing: the landmarks that were adjusted.
     :ivar places: float64 [N, 3], world.
-    :ivar covariance: float64 [6, 6], of the newest keyframe's pose since the segment's start, camera's axes; None where
-        the equations were too weak to tell.
     """
 
     poses: Mapping[int, Float64]
     track_id: NDArray[np.uint32]
     places: Float64
-    covariance: Float64 | None
 
 
 class Window:
     """The keyframes of one segment, adjusted whenever one is added. Not reentrant."""
 
     def __init__(self, options: OdometryOptions) -> None:
-        self._gtsam = gtsam()
+        self._gtsam: Any = gtsam()
         self._options = options
         self._keyframes: list[Keyframe] = []
         self._past: list[Keyframe] = []
@@ -146,7 +139,7 @@ class Window:
             if error - optimizer.error() < _ENOUGH * error:
                 break
             error = optimizer.error()
-        result = self._take(optimizer.values(), graph, rows)
+        result = self._take(optimizer.values(), rows)
         if len(self._keyframes) == self._options.window_keyframes:
             self._marginalise(optimizer.values(), rows)
         return result
@@ -249,22 +242,15 @@ class Window:
                 noise = g.noiseModel.Robust.Create(huber, g.noiseModel.Gaussian.SqrtInformation(roots[row, :2, :2]))
                 graph.add(g.GenericProjectionFactorCal3_S2(np.array([x, y]), noise, pose, key, plane))
 
-    def _take(self, values: Any, graph: Any, rows: NDArray[np.int64]) -> WindowResult:
+    def _take(self, values: Any, rows: NDArray[np.int64]) -> WindowResult:
         self._keyframes = [
             replace(keyframe, pose=values.atPose3(_pose_key(keyframe.number)).matrix()) for keyframe in self._keyframes
         ]
         ids = self._ids[rows]
         places = np.array([values.atPoint3(_landmark_key(number)) for number in ids]).reshape(-1, 3)
         self._places[rows] = places
-        try:
-            marginals = self._gtsam.Marginals(graph, values)
-            covariance = symmetric(marginals.marginalCovariance(_pose_key(self._keyframes[-1].number)))
-            covariance = covariance[np.ix_(_ORDER, _ORDER)]
-        except (RuntimeError, IndexError) as error:
-            LOGGER.debug("no covariance of the window: %s", error)
-            covariance = None
         poses = {keyframe.number: keyframe.pose for keyframe in self._keyframes}
-        return WindowResult(poses, ids, places, covariance)
+        return WindowResult(poses, ids, places)
 
     def _marginalise(self, values: Any, rows: NDArray[np.int64]) -> None:
         """Take the oldest keyframe out and keep what it told of the others."""
@@ -311,8 +297,8 @@ class Window:
             linear = linearise(keyframe.pose, points, observed)
             fits[mine] &= linear.valid & (chi_square(linear, points.variance) < _FITS)
             # By the place it is as by the camera's place, the other way round.
-            by_place = linear.by_pose[:, :, :3] @ keyframe.pose[:3, :3].T
-            information[mine] += np.swapaxes(by_place, 1, 2) @ by_place
+            by_place = np.tensordot(keyframe.pose[:3, :3], linear.by_pose[:3], 1)
+            information[mine] += np.einsum("ikn,jkn->nij", by_place, by_place)
         spread = 1 / np.sqrt(np.maximum(np.linalg.eigvalsh(information)[:, 0], 1e-12))
         distance = np.linalg.norm(places - self._keyframes[-1].pose[:3, 3], axis=1)
         return np.asarray(fits & (spread < _KNOWN * distance))
