@@ -76,7 +76,7 @@ $(VENV)/bin/python:
 $(VENV)/runtime: setup.py package.xml | $(VENV)/bin/python
 	@echo "Setting up $(VENV) (some minutes the first time) ..."
 	@$(BIN)/python $(PIP_INSTALL) $(BUILD_TOOLS)
-	@$(BIN)/python $(PIP_INSTALL) --no-build-isolation -e '.[ros]'
+	@$(BIN)/python $(PIP_INSTALL) --no-build-isolation -e '.[ros,odometry]'
 	@touch $@
 
 # Without PyTorch's own index, pip would take the wheel for NVIDIA cards and gigabytes with it. Where that index cannot be
@@ -86,7 +86,7 @@ $(VENV)/developer: $(VENV)/runtime
 	@$(BIN)/python $(PIP_INSTALL) '$(TORCH)' $$($(BIN)/python -c \
 		"import urllib.request as r; r.urlopen('$(TORCH_CPU_INDEX)/torch/', timeout=10)" 2>/dev/null \
 		&& echo --extra-index-url $(TORCH_CPU_INDEX))
-	@$(BIN)/python $(PIP_INSTALL) --no-build-isolation -e '.[ros,train,eval,dev]'
+	@$(BIN)/python $(PIP_INSTALL) --no-build-isolation -e '.[ros,odometry,train,eval,dev]'
 	@touch $@
 
 # JetPack's TensorRT is the system's. ONNX Runtime on CUDA takes the place of the one for processors; where there is no
@@ -109,7 +109,7 @@ $(JAZZY)/installed: setup.py package.xml
 	@echo "Setting up $(JAZZY) ..."
 	@$(JAZZY)/bin/python $(PIP_INSTALL) $(BUILD_TOOLS)
 	@if $(JAZZY)/bin/python $(PIP_INSTALL) $(JAZZY_WHEELS); then \
-		$(JAZZY)/bin/python $(PIP_INSTALL) --no-build-isolation -e . pytest pytest-timeout && touch $@; \
+		$(JAZZY)/bin/python $(PIP_INSTALL) --no-build-isolation -e '.[odometry]' pytest pytest-timeout && touch $@; \
 	else \
 		echo "pip finds no wheels of $(JAZZY_WHEELS)" > $@; \
 	fi

@@ -50,6 +50,8 @@ setup(
     ],
     extras_require={
         "ros": ["ros-rclpy", "ros-rmw-fastrtps-cpp", "ros-common-interfaces"],
+        # GTSAM's wheels for Python 3.10 are of version 4.2, which wants NumPy 1; without it, odometry has no window.
+        "odometry": ["poselib", "gtsam>=4.3; python_version >= '3.11' and python_version < '3.14'"],
         "gpu": ["cuda-python", "tensorrt-rtx-cu13; platform_machine == 'x86_64'"],
         "train": [
             "torch",

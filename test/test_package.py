@@ -35,7 +35,7 @@ LIBRARIES = {
     "zstandard": ("zstandard", "mcap-ros2-support"),
 }
 #: Backends and adapters of the field: imported only when a user chose them and has them.
-OPTIONAL = {"openvino", "tensorrt", "tensorrt_rtx", "cuda", "poselib", "matplotlib"}
+OPTIONAL = {"openvino", "tensorrt", "tensorrt_rtx", "cuda", "poselib", "gtsam", "matplotlib"}
 
 
 #: Names at PyPI that are not those of the module.
@@ -131,7 +131,7 @@ def requirements(wheel: Path) -> dict[str, set[str]]:
 
 def test_the_base_asks_for_what_the_runtime_imports(requirements: dict[str, set[str]]) -> None:
     assert requirements[""] == {name for name, _ in LIBRARIES.values()}
-    assert set(requirements) == {"", "ros", "gpu", "train", "eval", "dev"}
+    assert set(requirements) == {"", "ros", "odometry", "gpu", "train", "eval", "dev"}
 
 
 @pytest.mark.parametrize(

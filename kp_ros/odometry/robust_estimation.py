@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from kp_ros.errors import UserError
@@ -14,6 +13,7 @@ def poselib() -> Any:
     :raises UserError: it is not installed.
     """
     try:
-        return importlib.import_module("poselib")
+        import poselib
     except ImportError as error:
         raise UserError('odometry needs PoseLib, which is not installed: pip install "kp_ros[odometry]"') from error
+    return poselib

@@ -8,7 +8,6 @@ tracked, the oldest keyframe's observation is dropped instead, so that the Gauss
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -47,9 +46,10 @@ _ORDER = [3, 4, 5, 0, 1, 2]
 def gtsam() -> Any:
     """Import GTSAM; None where it is not installed."""
     try:
-        return importlib.import_module("gtsam")
+        import gtsam
     except ImportError:
         return None
+    return gtsam
 
 
 @dataclass(frozen=True)
