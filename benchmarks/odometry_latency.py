@@ -32,15 +32,8 @@ from benchmarks.node_latency import CHECKOUT, WARM_UP_SECONDS, Camera, load, mac
 from kp_ros.ros.statistics import PERCENTILES, TIMED_IMAGES
 
 STAGES = (
-    "stamp_to_arrival",
-    "wait",
-    "decode",
-    "detect",
-    "track",
-    "join",
-    "decode_companion",
-    "odometry",
-    "publish_pose",
+    *("stamp_to_arrival", "wait", "decode", "detect", "track", "join", "pack", "publish"),
+    *("decode_companion", "odometry", "publish_pose", "stamp_to_pose"),
 )
 TICKS = os.sysconf("SC_CLK_TCK")
 

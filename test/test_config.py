@@ -33,6 +33,18 @@ def test_rviz_shows_what_the_node_publishes() -> None:
             assert display["Channel Name"] in FIELDS[topic]
 
 
+def test_rviz_shows_odometry() -> None:
+    layout = yaml.safe_load((CONFIG / "odometry.rviz").read_text())["Visualization Manager"]
+    shown = {display["Topic"]["Value"]: display for display in layout["Displays"] if "Topic" in display}
+    published = {f"/odometry_node/{name}" for name in ("path", "odometry", "landmarks", "debug_image")}
+    assert shown.keys() == published
+    assert shown["/odometry_node/landmarks"]["Channel Name"] == "deviation"
+    # The node's own defaults.
+    frames = yaml.safe_load((CONFIG / "odometry.yaml").read_text())["/**"]["odometry_node"]["ros__parameters"]
+    assert layout["Global Options"]["Fixed Frame"] == frames["odom_frame"]
+    assert layout["Views"]["Current"]["Target Frame"] == frames["base_frame"]
+
+
 def test_foxglove_shows_what_the_node_publishes() -> None:
     layout = json.loads((CONFIG / "keypoints.foxglove.json").read_text())
     panel = layout["configById"]
