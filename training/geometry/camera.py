@@ -42,12 +42,14 @@ def view_of(batch: FrameBatch, frame: int) -> View:
     """
     if batch.intrinsics is None or batch.pose is None:
         raise ValueError("this method needs intrinsics and poses, and the data have none; choose data that have them")
+    distortion = None if batch.distortion is None else batch.distortion[:, frame]
     return View(
         batch.intrinsics[:, frame],
         batch.pose[:, frame],
         (batch.images.shape[-2], batch.images.shape[-1]),
         None if batch.depth is None else batch.depth[:, frame],
-        None if batch.distortion is None else batch.distortion[:, frame],
+        # Where one sequence of many has a bent lens, most batches have none of it, and the inverse is dear.
+        distortion if distortion is not None and distortion.any() else None,
     )
 
 

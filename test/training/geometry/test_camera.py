@@ -84,3 +84,21 @@ def test_a_batch_without_poses_says_so() -> None:
     )
     with pytest.raises(ValueError, match="intrinsics and poses"):
         view_of(batch, 0)
+
+
+def test_the_lens_is_asked_only_in_batches_that_a_lens_bends() -> None:
+    bent = torch.tensor(LENSES["TUM fr1"])
+    batch = FrameBatch(
+        torch.zeros(1, 2, 1, 480, 640),
+        torch.ones(1, 2, 480, 640, dtype=torch.bool),
+        torch.ones(1, dtype=torch.int64),
+        torch.tensor(K, dtype=torch.float32).expand(1, 2, 3, 3),
+        torch.eye(4).expand(1, 2, 4, 4),
+        distortion=torch.stack([torch.zeros(8), bent])[None],
+    )
+    straight, other = view_of(batch, 0), view_of(batch, 1)
+    assert straight.distortion is None and other.distortion is not None
+    # Coefficients of 0 say the same as none.
+    pixels = torch.tensor([[[3.0, 5.0], [600.0, 400.0]]])
+    zeros = View(straight.intrinsics, straight.pose, straight.size, None, torch.zeros(1, 8))
+    torch.testing.assert_close(rays_of(pixels, straight), rays_of(pixels, zeros))
