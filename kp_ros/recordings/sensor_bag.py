@@ -7,6 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 from kp_ros.camera import CalibrationError, Camera
 from kp_ros.depth_decoding import decode_compressed_depth, decode_depth
 from kp_ros.features import Float32
@@ -18,12 +21,13 @@ from kp_ros.recordings.bag_recording import is_depth, ros2_camera_info, ros2_ima
 from kp_ros.recordings.decoding import camera_of, decode
 from kp_ros.recordings.messages import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE
 from kp_ros.recordings.recording import RecordingError, camera_info_topic
+from kp_ros.recordings.sensor_folder import Rectification, remapped
 from kp_ros.recordings.sensor_recording import SensorFrame, decimal_seconds
 from kp_ros.synchronisation import Synchroniser
 
 #: Parts of a topic's name that tell what it shows.
-RIGHT_WORDS = ("right", "infra2", "image_1", "cam1")
-LEFT_WORDS = ("left", "infra1", "image_0", "cam0")
+RIGHT_WORDS = ("right", "infra2", "image_1", "cam1", "fisheye2")
+LEFT_WORDS = ("left", "infra1", "image_0", "cam0", "fisheye1")
 #: Depth images of this kind are registered with the colour images.
 REGISTERED_WORDS = ("aligned", "registered")
 #: Messages of one topic that wait for their partners: recorders write topics in bursts.
@@ -37,7 +41,8 @@ class SensorBag:
     :param topic: of the (left) images; None takes the one that is neither depth nor right.
     :param second: of the right or the depth images; None takes the one whose name says so.
     :param camera_info: of the calibration; None takes ``camera_info`` beside the images.
-    :param rectified: the images are rectified: CameraInfo's P describes them. Stereo's always are.
+    :param rectified: the images are rectified: CameraInfo's P describes them. Stereo's are taken for rectified, too, if
+        their topic says so (``image_rect``); else they are rectified here, by CameraInfo's R and P.
     :param tolerance_ns: the most that the stamps of a pair differ.
     :raises RecordingError: a topic is missing, or there are several to choose from.
     """
@@ -74,7 +79,8 @@ class SensorBag:
             elif self.mode is Mode.RGBD:
                 preferred = [one for one in self._depths if _says(one, REGISTERED_WORDS)]
                 self.second = self._choose("depth images", second, preferred or self._depths, "--depth")
-            self._rectified = rectified or self.mode is Mode.STEREO
+            self._is_rectified = rectified
+            self._is_described_by_p = rectified or self.mode is Mode.STEREO
             self._info_topic = self._info(camera_info or camera_info_topic(self.topic))
             if self.mode is Mode.STEREO and self.second is not None:
                 self._right_info_topic = self._info(camera_info_topic(self.second))
@@ -120,7 +126,15 @@ class SensorBag:
         :raises RecordingError: the calibration cannot be used.
         """
         info = self._first(self._info_topic)
-        baseline = None if self.mode is not Mode.STEREO else self._baseline(self._first(self._right_info_topic))
+        baseline, rectification = None, None
+        if self.mode is Mode.STEREO:
+            right_info = self._first(self._right_info_topic)
+            baseline = self._baseline(right_info)
+            if not (self._is_rectified or "rect" in self.topic):
+                rectification = Rectification(self._maps(info), self._maps(right_info))
+                self._notice(
+                    f"{self.topic} and {self.second} are rectified by their CameraInfo (--rectified: they are)"
+                )
         synchroniser: Synchroniser[Any, Any] = Synchroniser(self._tolerance_ns, CAPACITY)
         topics = [one for one in (self.topic, self.second, self._info_topic) if one is not None]
         number = unusable = 0
@@ -142,7 +156,7 @@ class SensorBag:
                     continue
                 stamp_ns, first, second = pair.stamp_ns, pair.first, pair.second
             try:
-                yield self._frame(number, stamp_ns, first, second, info, baseline)
+                yield self._frame(number, stamp_ns, first, second, info, baseline, rectification)
                 number += 1
             except ImageError as error:
                 unusable, reason = unusable + 1, str(error)
@@ -160,14 +174,33 @@ class SensorBag:
         if text not in self.notices:
             self.notices.append(text)
 
+    def _maps(self, info: Any) -> tuple[Any, Any]:
+        """Where each pixel of the rectified image comes from."""
+        raw, rectified = ros2_camera_info(info), self._camera(info)
+        camera = camera_of(raw)
+        make = cv2.fisheye.initUndistortRectifyMap if camera.model == "equidistant" else cv2.initUndistortRectifyMap
+        turn = np.array(raw.r, np.float64).reshape(3, 3)
+        size = (camera.width, camera.height)
+        maps = make(camera.matrix, camera.distortion, turn, rectified.matrix, size, cv2.CV_16SC2)
+        return maps[0], maps[1]
+
     def _frame(
-        self, number: int, stamp_ns: int, first: Any, second: Any, info: Any, baseline: float | None
+        self,
+        number: int,
+        stamp_ns: int,
+        first: Any,
+        second: Any,
+        info: Any,
+        baseline: float | None,
+        rectification: Rectification | None,
     ) -> SensorFrame:
         image = decode(ros2_image(first))
         right: Grey | None = None
         depth: Float32 | None = None
         if self.mode is Mode.STEREO:
             right = decode(ros2_image(second))
+            if rectification is not None:
+                image, right = remapped(image, rectification.left), remapped(right, rectification.right)
         elif self.mode is Mode.RGBD:
             depth = _decode_depth(second)
         time = decimal_seconds(stamp_ns)
@@ -176,7 +209,7 @@ class SensorBag:
 
     def _camera(self, info: Any) -> Camera:
         try:
-            return camera_of(ros2_camera_info(info), self._rectified)
+            return camera_of(ros2_camera_info(info), self._is_described_by_p)
         except CalibrationError as error:
             raise RecordingError(f"{self.path}, {self._info_topic}: {error}") from error
 

@@ -76,8 +76,8 @@ class SensorFolder:
             image = read_grey(file)
             right = None if self.right_files is None else read_grey(self.right_files[index])
             if self.rectification is not None:
-                image = _remapped(image, self.rectification.left)
-                right = None if right is None else _remapped(right, self.rectification.right)
+                image = remapped(image, self.rectification.left)
+                right = None if right is None else remapped(right, self.rectification.right)
             depth = None
             if self.depth_files is not None and self.load_depth is not None:
                 depth = self.load_depth(self.depth_files[index])
@@ -108,7 +108,8 @@ def read_grey(file: Path) -> Grey:
     return stretch_to_uint8(image) if image.dtype == np.uint16 else np.asarray(image, np.uint8)
 
 
-def _remapped(image: Grey, maps: tuple[Any, Any]) -> Grey:
+def remapped(image: Grey, maps: tuple[Any, Any]) -> Grey:
+    """An image whose pixels come from where two maps of :func:`cv2.remap` say."""
     return np.asarray(cv2.remap(image, *maps, cv2.INTER_LINEAR), np.uint8)
 
 

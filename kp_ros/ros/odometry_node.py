@@ -124,6 +124,11 @@ class OdometryNode(KeypointNode):
         watch = parts.right_watch
         if watch is None:
             return pairs
+        if not (self.settings.rectified or "rect" in topics.image):
+            self.get_logger().warning(
+                f"stereo takes its images for rectified, and {topics.image} does not say that they are: feed image_rect "
+                "of image_proc, or set rectified to true if they are"
+            )
 
         def on_camera_info(message: CameraInfo) -> None:
             watch.info = message

@@ -249,6 +249,30 @@ def test_stereo_of_a_bag(tmp_path: Path, drive: Drive) -> None:
         list(open_sensors(unknown, Mode.STEREO).frames())
 
 
+def test_raw_stereo_of_a_bag_is_rectified(tmp_path: Path, drive: Drive) -> None:
+    """Two cameras that look away from each other a little, and a lens that bends."""
+    camera = Camera(160, 120, drive.camera.matrix, np.array([-0.1, 0.0, 0.0, 0.0, 0.0]))
+    with McapWriter(tmp_path / "raw.mcap") as bag:
+        for name, angle, tx in (("left", 0.1, 0.0), ("right", 0.0, -0.2 * camera.matrix[0, 0])):
+            info = messages.camera_info(camera, drive.stamps[0], "camera")
+            info.r[:] = cv2.Rodrigues(np.array([0.0, 0.0, angle]))[0].ravel()
+            info.p[3] = tx
+            bag.write(f"/{name}/camera_info", info, drive.stamps[0])
+            bag.write(f"/{name}/image_raw", drive.image(0), drive.stamps[0])
+    frame = next(iter(open_sensors(tmp_path / "raw.mcap", None).frames()))
+    assert not frame.camera.distortion.any()
+    assert frame.right is not None
+    # The left image is turned about its centre by 0.1 radians.
+    turn = cv2.getRotationMatrix2D((camera.matrix[0, 2], camera.matrix[1, 2]), -np.degrees(0.1), 1.0)
+    expected = cv2.warpAffine(frame.right, turn, (160, 120))
+    middle = np.s_[40:80, 50:110]
+    difference = np.abs(frame.image[middle].astype(float) - expected[middle])
+    apart = np.abs(frame.image[middle].astype(float) - frame.right[middle])
+    assert difference.mean() < 0.3 * apart.mean()
+    as_it_is = next(iter(open_sensors(tmp_path / "raw.mcap", None, SensorOptions(rectified=True)).frames()))
+    np.testing.assert_array_equal(as_it_is.image, drive.images[0])
+
+
 def test_what_a_bag_lacks_is_told(tmp_path: Path, drive: Drive) -> None:
     bag = record(tmp_path / "a.mcap", drive, [0], "/depth/image")
     with pytest.raises(RecordingError, match="no topic of right images; choose with --right"):
