@@ -126,8 +126,8 @@ class OdometryNode(KeypointNode):
             return pairs
         if not (self.settings.rectified or "rect" in topics.image):
             self.get_logger().warning(
-                f"stereo takes its images for rectified, and {topics.image} does not say that they are: feed image_rect "
-                "of image_proc, or set rectified to true if they are"
+                f"stereo takes its images for rectified, and {topics.image} does not say that they are: feed "
+                "image_rect of image_proc, or set rectified to true if they are"
             )
 
         def on_camera_info(message: CameraInfo) -> None:
