@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kp_ros.detectors.base import ModelError
 from kp_ros.detectors.exported import Outputs
 from kp_ros.detectors.model_file import ModelFile
+from kp_ros.detectors.openvino_graph import adapted
 
 CPU_INFO = Path("/proc/cpuinfo")
 #: OpenVINO's own names of what convolutions may be computed in.
@@ -71,7 +72,7 @@ class OpenVinoBackend:
         }
         try:
             core = _core()
-            graph = core.read_model(model.specialise(height, width, max_keypoints))
+            graph = core.read_model(adapted(model.specialise(height, width, max_keypoints)))
             compiled = core.compile_model(graph, "CPU", settings)
             precision = precision_of(compiled)
         except RuntimeError as error:
