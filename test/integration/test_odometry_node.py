@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from numpy.typing import NDArray
@@ -57,12 +57,6 @@ class DepthDrive:
     stamps: list[int]
     poses: NDArray[np.float64]
     camera: Camera
-
-    def image(self, index: int) -> Image:
-        return image_message(self.images[index], "mono8", self.stamps[index])
-
-    def depth(self, index: int) -> Image:
-        return image_message(self.depths[index], "32FC1", self.stamps[index])
 
     def info(self) -> CameraInfo:
         camera = self.camera
@@ -122,9 +116,13 @@ class OdometryRobot(Robot):
 
     def drive(self, what: DepthDrive, index: int) -> dict[str, Any]:
         """Send an image and its depth, and wait for what the node says of them."""
-        self.depth_publisher.publish(what.depth(index))
-        self.image_publisher.publish(what.image(index))
-        return self.wait_for("pose", lambda: self.answers(what.stamps[index]))
+        return self.show(what.images[index], what.depths[index], what.stamps[index])
+
+    def show(self, image: NDArray[np.uint8], depth: NDArray[np.float32], stamp_ns: int) -> dict[str, Any]:
+        """Send any image and depth, and wait for what the node says of them."""
+        self.depth_publisher.publish(image_message(depth, "32FC1", stamp_ns))
+        self.image_publisher.publish(image_message(image, "mono8", stamp_ns))
+        return self.wait_for("pose", lambda: self.answers(stamp_ns))
 
     def activate(self) -> None:
         assert self.transition(ACTIVATE)
@@ -220,6 +218,40 @@ def test_reset_and_lifecycle_begin_anew(node: NodeProcess, robot: OdometryRobot,
     robot.send_calibration(depth_drive.info())
     again = robot.drive(depth_drive, 7)["odometry"]
     np.testing.assert_allclose(pose_of(again), [0, 0, 0, 0, 0, 0, 1], atol=1e-9)
+
+
+def state_of(answer: dict[str, Any]) -> dict[str, str]:
+    return {item.key: item.value for item in answer["status"].status[0].values}
+
+
+def test_a_covered_lens_is_lost_and_the_pose_goes_on_without_a_jump(
+    node: NodeProcess, robot: OdometryRobot, depth_drive: DepthDrive
+) -> None:
+    robot.send_calibration(depth_drive.info())
+    for index in range(4):
+        seen = robot.drive(depth_drive, index)
+    assert state_of(seen)["state"] == "good"
+    stamp_ns, dark, unknown = depth_drive.stamps[3], np.zeros((240, 320), np.uint8), np.zeros((240, 320), np.float32)
+    for _ in range(60):
+        stamp_ns += 33_333_333
+        answer = robot.show(dark, unknown, stamp_ns)
+        if state_of(answer)["state"] == "lost":
+            break
+    lost = answer["odometry"]
+    assert state_of(answer)["state"] == "lost"
+    assert answer["status"].status[0].level == DiagnosticStatus.ERROR
+    # A robot must not take it for a measurement: it may be metres away.
+    covariance = np.reshape(lost.pose.covariance, (6, 6))
+    assert np.sqrt(np.diag(covariance)[:3]).min() > 1.0
+    for index in range(4, FRAMES):
+        stamp_ns += 33_333_333
+        answer = robot.show(depth_drive.images[index], depth_drive.depths[index], stamp_ns)
+        if state_of(answer)["state"] == "good":
+            break
+    again = answer["odometry"]
+    assert state_of(answer) | {"state": "good", "segment": "1"} == state_of(answer)
+    assert np.linalg.norm(pose_of(again)[:3] - pose_of(lost)[:3]) < 0.3
+    assert np.sqrt(np.diag(np.reshape(again.pose.covariance, (6, 6)))[:3]).max() < 0.5
 
 
 def test_a_missing_depth_image_is_told(node: NodeProcess, robot: OdometryRobot, depth_drive: DepthDrive) -> None:
