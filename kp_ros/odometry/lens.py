@@ -11,14 +11,16 @@ from kp_ros.odometry.base import Float64
 
 #: Distance of the nodes that a distorted lens is looked up between, pixels.
 _SPACING = 8
+#: Rays longer than this across the axis are not used: on the unit plane their errors are beyond first order.
+_WIDEST = 5.0
 
 
 class Lens:
-    """Looks up rays and the local scale of a camera.
+    """Gives rays and the local scale of a camera.
 
     Errors are small, so an error on the unit plane is turned into pixels by the derivative of the projection at the
-    observed point, whatever the lens. For a lens with distortion both are interpolated on a grid of
-    :meth:`kp_ros.camera.Camera.rays`, which is off by a hundredth of a pixel at most.
+    observed point, whatever the lens. For a lens with distortion this derivative is interpolated on a grid of
+    differences of :meth:`kp_ros.camera.Camera.rays`.
     """
 
     def __init__(self, camera: Camera) -> None:
@@ -33,47 +35,35 @@ class Lens:
         """Rays and scales of pixels.
 
         :param keypoints: float32 [N, 2], pixels.
-        :returns: float64 [N, 3], z = 1, NaN where the lens has no inverse; float64 [N, 2, 2], derivative of pixels by
-            the unit plane.
+        :returns: float64 [N, 3], z = 1, NaN where the lens has no inverse and farther than 79 degrees from the axis;
+            float64 [N, 2, 2], derivative of pixels by the unit plane.
         """
-        count = len(keypoints)
+        rays = self.camera.rays(keypoints).astype(np.float64)
         if self._grid is None:
-            scales = np.broadcast_to(self.camera.matrix[:2, :2], (count, 2, 2)).copy()
-            return self.camera.rays(keypoints).astype(np.float64), scales
-        if count == 0:
-            return np.zeros((0, 3)), np.zeros((0, 2, 2))
+            return rays, np.broadcast_to(self.camera.matrix[:2, :2], (len(keypoints), 2, 2)).copy()
+        if len(keypoints) == 0:
+            return rays, np.zeros((0, 2, 2))
+        rays[~((rays[:, :2] ** 2).sum(1) < _WIDEST**2)] = np.nan
         places = (keypoints / np.float32(_SPACING))[None] + np.float32(1)
-        looked = [
-            cv2.remap(part, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
-            for part in (self._grid[..., :3], self._grid[..., 3:])
-        ]
-        rays = np.concatenate([looked[0][:, :2], np.ones((count, 1), np.float32)], axis=1).astype(np.float64)
-        rays[~np.isfinite(looked[0]).all(1)] = np.nan
-        inverse = np.concatenate([looked[0][:, 2:], looked[1]], axis=1).astype(np.float64)
-        return rays, _inverted(inverse.reshape(-1, 2, 2))
+        looked = cv2.remap(self._grid, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+        return rays, looked.astype(np.float64).reshape(-1, 2, 2)
 
 
 def _grid(camera: Camera) -> Float32:
-    """Float32 [h, w, 6]: the ray's x and y and their four derivatives by pixels, at nodes from one spacing outside."""
+    """Float32 [h, w, 4]: the derivative of pixels by the unit plane, at nodes from one spacing outside the image."""
     x = np.arange(-_SPACING, camera.width + 2 * _SPACING, _SPACING, dtype=np.float32)
     y = np.arange(-_SPACING, camera.height + 2 * _SPACING, _SPACING, dtype=np.float32)
     nodes = np.stack(np.meshgrid(x, y), axis=-1)
-    shape = nodes.shape[:2]
 
     def plane(offset: tuple[float, float]) -> Float64:
-        return (
-            camera.rays((nodes + np.array(offset, np.float32)).reshape(-1, 2))[:, :2]
-            .reshape(*shape, 2)
-            .astype(np.float64)
-        )
+        rays = camera.rays((nodes + np.array(offset, np.float32)).reshape(-1, 2))
+        return rays[:, :2].reshape(nodes.shape).astype(np.float64)
 
-    by_x, by_y = plane((0.5, 0)) - plane((-0.5, 0)), plane((0, 0.5)) - plane((0, -0.5))
-    derivative = np.stack([by_x[..., 0], by_y[..., 0], by_x[..., 1], by_y[..., 1]], axis=-1)
-    return np.ascontiguousarray(np.concatenate([plane((0, 0)), derivative], axis=-1), np.float32)
-
-
-def _inverted(matrices: Float64) -> Float64:
-    """Inverses of float64 [N, 2, 2]."""
-    (a, b), (c, d) = (matrices[:, 0, 0], matrices[:, 0, 1]), (matrices[:, 1, 0], matrices[:, 1, 1])
+    (a, c), (b, d) = (
+        np.moveaxis(plane(ahead) - plane(behind), -1, 0)
+        for ahead, behind in (((0.5, 0), (-0.5, 0)), ((0, 0.5), (0, -0.5)))
+    )
+    # The inverse of [[a, b], [c, d]], the derivative of the unit plane by pixels.
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.stack([d, -b, -c, a], axis=-1).reshape(-1, 2, 2) / (a * d - b * c)[:, None, None])
+        derivative = np.stack([d, -b, -c, a], axis=-1) / (a * d - b * c)[..., None]
+    return np.ascontiguousarray(derivative, np.float32)

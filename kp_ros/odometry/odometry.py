@@ -49,6 +49,8 @@ _REFERENCE_LEFT = 0.4
 _UNKNOWN_DEPTH = 0.8
 #: Deviation of an inverse depth up to which a point takes part in the window, as a share of the scene's.
 _KNOWN_DEPTH = 0.2
+#: Factor on the covariance of a pose that is weak.
+_DOUBT = 10.0
 #: How fast the noise of measured depths is learnt, and its bounds, as a factor on what the options say.
 _LEARNING, _NOISE_BOUNDS = 0.2, (0.7, 20.0)
 
@@ -241,7 +243,7 @@ class VisualOdometry:
         seconds = max(frame.stamp_ns - last.stamp_ns, 1) / _SECOND
         step = way(last.pose, fit.pose, scene_depth)
         self._way += step
-        own = shared_errors(fit.covariance, health.inliers)
+        own = shared_errors(fit.covariance, health.inliers) * (_DOUBT if state is State.WEAK else 1.0)
         covariance = composed_covariance(key.covariance, step_between(self._poses[key.number], fit.pose), own)
         speed = velocity(last.pose, fit.pose, seconds)
         self._last = _Last(
@@ -418,6 +420,8 @@ class VisualOdometry:
         second, first = observations[mine], first[theirs]
         two = begin_from(first, second, lens.focal, options.keypoint_pixels)
         if two is None or two.parallax < options.start_parallax or len(two.rows) < options.start_points:
+            return self._waiting(frame, "waits for parallax")
+        if np.median(two.inverse_depth / np.sqrt(two.variance)) < options.start_certainty:
             return self._waiting(frame, "waits for parallax")
         pose = np.eye(4) if self._last is None else self._last.pose
         before = pose @ inverse(two.pose)
