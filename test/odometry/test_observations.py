@@ -36,8 +36,14 @@ def test_with_any_lens_the_scale_turns_small_errors_of_rays_into_pixels() -> Non
         moved = camera.rays(keypoints + shift).astype(float) - camera.rays(keypoints)
         pixels = np.einsum("nij,nj->ni", scales, moved[:, :2])
         np.testing.assert_allclose(pixels, shift, atol=0.06)
-    corner = np.zeros((1, 2), np.float32)
-    assert np.isnan(Lens(FISHEYE)(corner)[0]).all()
+
+
+def test_rays_near_the_plane_of_the_camera_are_not_used() -> None:
+    x, y = np.meshgrid(np.arange(0, 848, 20), np.arange(0, 800, 20))
+    keypoints = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
+    wide = ~(np.linalg.norm(FISHEYE.rays(keypoints)[:, :2], axis=1) < 5)
+    assert wide.any()
+    np.testing.assert_array_equal(np.isnan(Lens(FISHEYE)(keypoints)[0]).any(1), wide)
 
 
 def test_better_scores_weigh_more_by_their_rank_alone() -> None:
