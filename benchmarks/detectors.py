@@ -3,7 +3,8 @@
     python -m benchmarks.detectors --data ../shared/data --metrics ../shared/eval/vo_metrics.py
 
 Each detector's features come from `kp_ros extract`: what is measured is what a user gets. A row `+tracks` is the
-tracker's own tracks on the detector's points (`kp_ros extract --track`).
+tracker's own tracks on the detector's points (`kp_ros extract --track`). Every row of a model of ours carries the hash
+of the file that it judges.
 """
 
 from __future__ import annotations
@@ -37,6 +38,14 @@ def extract(images: Path, model: str, keypoints: int, output: Path, track: bool)
         raise SystemExit(f"{shlex.join(command)}\n{run.stderr}")
 
 
+def joined(old: list[Row], new: list[Row]) -> list[Row]:
+    """The new rows in place of the old ones of the same sequence and method, behind the others of their sequence."""
+    measured = {(row["sequence"], row["method"]) for row in new}
+    rows = [row for row in old if (row["sequence"], row["method"]) not in measured] + new
+    sequences = list(dict.fromkeys(row["sequence"] for row in [*old, *new]))
+    return sorted(rows, key=lambda row: sequences.index(row["sequence"]))
+
+
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -48,7 +57,9 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=1, help="of the points, whose figures are averaged (%(default)s)")
     parser.add_argument("--sequences", nargs="+", default=list(SEQUENCES))
     parser.add_argument("--output", type=Path, default=CHECKOUT / "benchmarks/results/detectors")
+    parser.add_argument("--keep", action="store_true", help="the output's rows of other sequences and models")
     arguments = parser.parse_args()
+    hashes = {Path(model).stem: load_detector(model).info.sha256 for model in arguments.models}
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in tqdm(arguments.sequences, unit="sequence"):
@@ -65,14 +76,18 @@ def main() -> None:
                 found = measure(arguments.metrics, arguments.data / name, tracks, arguments.orders)
                 # The first row matches the tracker's points by descriptor: no figure of the detector's.
                 rows += [row for row in found if row["method"].endswith("+tracks")]
+    for row in rows:
+        row |= {"model": hashes.get(row["method"].removesuffix("+tracks"), "")}
+    figures = arguments.output.with_suffix(".json")
+    if arguments.keep and figures.exists():
+        rows = joined(json.loads(figures.read_text())["rows"], rows)
     machine = {
         "command": shlex.join(["python", "-m", "benchmarks.detectors", *sys.argv[1:]]),
         "machine": f"{platform.machine()}, {platform.platform()}",
-        "models": {Path(model).stem: load_detector(model).info.sha256 for model in arguments.models},
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.with_suffix(".json").write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n")
+    figures.write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n")
     arguments.output.with_suffix(".md").write_text(f"`{machine['command']}`\n\n{markdown(rows, COLUMNS)}\n")
     print(markdown(rows, COLUMNS))
 

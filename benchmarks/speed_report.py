@@ -85,7 +85,7 @@ def draw(result: dict[str, Any], accuracy: dict[str, Any], file: Path) -> list[s
         name, label = row["accuracy"], " ".join(filter(None, (row["name"], row["precision"])))
         if name not in judged:
             left_out.append(f"{label}: not in the plot, for no accuracy of {name} is known")
-        elif row["model"] and accuracy.get("models", {}).get(name.split("+")[0]) != row["model"]:
+        elif judged[name].get("model", "") != row["model"]:
             left_out.append(
                 f"{label}: not in the plot, for the accuracy is another model's; run benchmarks/detectors.py"
             )

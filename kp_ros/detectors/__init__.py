@@ -47,8 +47,9 @@ def load_detector(
         raise ModelError(f"max_keypoints is {max_keypoints}; choose at least 1")
     if isinstance(model, str) and model in DETECTORS:
         return OpenCvDetector(model, max_keypoints or 1024)
-    chosen = choose(backend, threads, precision)
+    file = read_model(find_model(model))
+    chosen = choose(backend, threads, precision, file.precision == "int8")
     for reason in chosen.passed_over:
         LOGGER.info("not %s", reason)
     stand_in = chosen.stand_in if background else None
-    return ExportedDetector(read_model(find_model(model)), chosen.backend, max_keypoints, score_threshold, stand_in)
+    return ExportedDetector(file, chosen.backend, max_keypoints, score_threshold, stand_in)

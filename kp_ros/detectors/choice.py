@@ -41,28 +41,29 @@ class Choice:
     passed_over: tuple[str, ...]
 
 
-def candidates(threads: int | None, precision: str = "fp16") -> dict[str, Candidate]:
-    """Every backend by the name that a user calls it, fastest first."""
+def candidates(threads: int | None, precision: str = "fp16", int8: bool = False) -> dict[str, Candidate]:
+    """Every backend by the name that a user calls it, fastest first; ``int8`` as :func:`choose` has it."""
     return {
         "tensorrt": TensorRtBackend("tensorrt", precision),
         "tensorrt-rtx": TensorRtBackend("tensorrt_rtx", precision),
         "onnxruntime-cuda": OnnxRuntimeBackend(threads, cuda=True),
-        "openvino": OpenVinoBackend(threads),
+        "openvino": OpenVinoBackend(threads, int8=int8),
         "onnxruntime": OnnxRuntimeBackend(threads),
     }
 
 
-def choose(name: str = "auto", threads: int | None = None, precision: str = "fp16") -> Choice:
+def choose(name: str = "auto", threads: int | None = None, precision: str = "fp16", int8: bool = False) -> Choice:
     """Choose a backend.
 
     :param name: one of :data:`BACKENDS`; ``auto`` takes the first that can run here and is not slower than the next.
     :param threads: processor threads; None leaves it to the backend.
     :param precision: of TensorRT: ``fp16`` or ``fp32``.
+    :param int8: the model's convolutions are in eight bits.
     :raises ModelError: the name is unknown, or what it names cannot run here; the message says what is missing.
     """
     if name not in BACKENDS:
         raise ModelError(f"backend '{name}' is unknown; choose one of: {', '.join(BACKENDS)}")
-    there = candidates(threads, precision)
+    there = candidates(threads, precision, int8)
     stand_in = there["onnxruntime"]
     if name != "auto":
         backend = there[name]

@@ -1,4 +1,4 @@
-"""OpenVINO: the fast path on processors with matrix units (AMX), where it computes in bf16."""
+"""OpenVINO: the fast path on processors with matrix units (AMX), where it computes in bf16, and for int8 models."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ class OpenVinoBackend:
     """:ivar threads: of the processor; None takes two.
     :ivar precision: of the convolutions, one of :func:`precisions`; None takes bf16 where the processor multiplies such
         matrices in hardware (AMX), fp32 elsewhere. An int8 model stays one.
+    :ivar int8: it is to run an int8 model: on another processor it may then be the fastest.
     """
 
     threads: int | None = None
     precision: str | None = None
+    int8: bool = False
 
     @property
     def name(self) -> str:
@@ -56,8 +58,11 @@ class OpenVinoBackend:
     @property
     def slower(self) -> str:
         """Why ONNX Runtime is faster here; empty when it is not."""
-        # Measured without AMX: 1.4 times ONNX Runtime's time in fp32, twice in bf16 (benchmarks/speed.py).
-        return "" if has_amx() else "this processor has no AMX, ONNX Runtime is faster on it"
+        # Measured with VNNI, without AMX (benchmarks/speed.py): ONNX Runtime is faster in fp32 and bf16, and four times
+        # as slow with an int8 model, for it has no fast kernels for signed activations.
+        if has_amx() or self.int8:
+            return ""
+        return "this processor has no AMX, ONNX Runtime is faster on it"
 
     def build(self, model: ModelFile, height: int, width: int, max_keypoints: int) -> OpenVinoProgram:
         """See :class:`kp_ros.detectors.exported.Backend`."""

@@ -57,10 +57,9 @@ def row(name: str, accuracy: str, model: str = "") -> dict[str, object]:
 def test_the_plot_takes_no_accuracy_of_another_model(tmp_path: Path) -> None:
     rows = [row("ORB", "orb"), row("ours", "kp", "hash"), row("old", "kp_old", "hash"), row("new", "kp_new", "hash")]
     result = {"settings": {"one": speed_report.PLOTTED | {"rows": rows}}}
-    judged = [{"sequence": "kitti_06", "method": name, "auc@15": "1/2/3"} for name in ("orb", "kp", "kp_old")]
-    left_out = speed_report.draw(
-        result, {"models": {"kp": "hash", "kp_old": "other"}, "rows": judged}, tmp_path / "plot.png"
-    )
+    models = {"orb": "", "kp": "hash", "kp_old": "other"}
+    judged = [{"sequence": "kitti_06", "method": name, "auc@15": "1/2/3", "model": models[name]} for name in models]
+    left_out = speed_report.draw(result, {"rows": judged}, tmp_path / "plot.png")
     assert [line.split(":")[0] for line in left_out] == ["old", "new"]
     assert "another model's" in left_out[0] and "no accuracy of kp_new" in left_out[1]
     assert cv2.imread(str(tmp_path / "plot.png")) is not None

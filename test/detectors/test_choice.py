@@ -39,6 +39,13 @@ def test_the_fastest_that_runs_here_is_taken(
     assert (chosen.stand_in is not None) == taken.startswith("tensorrt")
 
 
+def test_an_int8_model_goes_to_openvino_on_any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    available(monkeypatch, "openvino")
+    assert choose(int8=True).backend.name == "openvino-cpu" and choose().backend.name == "onnxruntime-cpu"
+    available(monkeypatch)
+    assert choose(int8=True).backend.name == "onnxruntime-cpu"
+
+
 def test_one_that_is_asked_for_and_missing_is_an_error_that_names_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     available(monkeypatch)
     for name in BACKENDS[1:-1]:

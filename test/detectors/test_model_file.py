@@ -21,6 +21,14 @@ def test_the_shipped_model_describes_itself() -> None:
     assert BASE.with_suffix(".md").is_file(), "a shipped model has a card"
 
 
+@pytest.mark.parametrize("file", sorted(models_directory().glob("*_int8.onnx")), ids=lambda file: file.stem)
+def test_an_int8_model_is_the_twin_of_the_model_that_is_shipped(file: Path) -> None:
+    """Where this fails, its parent has changed: python -m training quantise NAME models/NAME_int8.onnx --images ..."""
+    twin, parent = read_model(file), read_model(find_model(file.stem.removesuffix("_int8")))
+    assert twin.precision == "int8" and twin.metadata["parent"] == parent.sha256
+    assert file.with_suffix(".md").is_file(), "a shipped model has a card"
+
+
 def test_specialising_sets_size_and_budget_and_nothing_else() -> None:
     model = read_model(BASE)
     special = onnx.load_model_from_string(model.specialise(96, 128, 300))
