@@ -209,7 +209,7 @@ class VisualOdometry:
         options = self._options
         fit = fit_pose(points, observations, prior.pose, weight, prior)
         sure = np.flatnonzero(points.certain(options.certain))
-        if fit.supporting >= _SUPPORTED * weight.sum() or self._lens is None:
+        if fit.support >= _SUPPORTED or self._lens is None:
             return fit
         # The established first: what is new may move by itself.
         established = sure[weight[sure] >= np.median(weight[sure])] if len(sure) else sure

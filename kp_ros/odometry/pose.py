@@ -11,7 +11,7 @@ from kp_ros.odometry.base import Float64
 from kp_ros.odometry.landmarks import Points
 from kp_ros.odometry.observations import Observations
 from kp_ros.odometry.projection import Linearised, chi_square, discount, linearise
-from kp_ros.odometry.rigid_motion import change_between, moved, symmetric
+from kp_ros.odometry.rigid_motion import change_between, moved, orthonormal, symmetric
 from kp_ros.odometry.robust_estimation import poselib
 
 #: Squared errors above it are outliers: 99 % of a chi-square of two or three degrees of freedom lies below.
@@ -20,10 +20,10 @@ GATE = 10.0
 _KERNEL = 9.0
 #: Points with this share of the best trust tell how wide the kernel must be.
 _TRUSTED = 0.6
-#: The most trusted points find the pose in so many steps at most, and all points finish it in so many.
-_ROUGH_POINTS, _ROUGH_STEPS, _STEPS = 250, 8, 3
-#: A step below it ends the iteration, radians or metres.
-_STEP = 1e-5
+#: So many of the most trusted points find the pose, and all points finish it: in so many steps at most, until one is
+#: shorter than this, metres or radians.
+_ROUGH_POINTS = 200
+_ROUGH, _FINE = (8, 1e-3), (3, 1e-5)
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class PoseFit:
     :ivar weights: float64 [N], 0 to 1, of the robust kernel; 0 for outliers.
     :ivar linearised: at the pose.
     :ivar supporting: summed weight of the points that support it, trust taken in.
+    :ivar support: share of the trust that inliers have, 0 to 1.
     """
 
     pose: Float64
@@ -56,6 +57,7 @@ class PoseFit:
     weights: Float64
     linearised: Linearised
     supporting: float
+    support: float
 
 
 def robust_weights(squared: Float64, scale: float = 1.0) -> Float64:
@@ -106,29 +108,47 @@ def fit_pose(
     :param prior: what is known without the points; makes the equations solvable.
     """
     few = np.argsort(-trust, kind="stable")[:_ROUGH_POINTS]
-    pose = _iterate(points[few], observations[few], start, trust[few], prior, _ROUGH_STEPS, np.inf)
-    pose = _iterate(points, observations, pose, trust, prior, _STEPS, 1.0)
-    return assess(points, observations, pose, trust, prior)
+    some, seen = points[few], observations[few]
+    pose, _ = _iterate(some, seen, start, some.inverse_depth, trust[few], prior, _ROUGH, np.inf)
+    depth = _settled(pose, points, observations)
+    pose, depth = _iterate(points, observations, pose, depth, trust, prior, _FINE, 1.0)
+    return _assess(points, observations, orthonormal(pose), depth, trust, prior)
 
 
 def assess(points: Points, observations: Observations, pose: Float64, trust: Float64, prior: Prior) -> PoseFit:
     """Tell how well observations agree with a pose; parameters as of :func:`fit_pose`."""
-    linear = _linearise(pose, points, _settled(pose, points, observations), observations)
+    return _assess(points, observations, pose, _settled(pose, points, observations), trust, prior)
+
+
+def _assess(
+    points: Points, observations: Observations, pose: Float64, depth: Float64, trust: Float64, prior: Prior
+) -> PoseFit:
+    linear = _linearise(pose, points, depth, observations)
     squared = chi_square(linear, points.variance)
     inliers = linear.valid & (squared < GATE)
     weights = robust_weights(squared) * inliers
     information, _ = normal_equations(linear, points.variance, weights * trust)
     covariance = symmetric(np.asarray(np.linalg.inv(information + prior.information), np.float64))
-    return PoseFit(pose, covariance, inliers, weights, linear, float((weights * trust).sum()))
+    support = float(trust[inliers].sum() / max(trust.sum(), 1e-9))
+    return PoseFit(pose, covariance, inliers, weights, linear, float((weights * trust).sum()), support)
 
 
 def _iterate(
-    points: Points, observations: Observations, pose: Float64, trust: Float64, prior: Prior, steps: int, scale: float
-) -> Float64:
-    """Gauss-Newton steps; the kernel is as wide as the errors are, and at most ``scale`` times that of the noise."""
-    depth = _settled(pose, points, observations)
+    points: Points,
+    observations: Observations,
+    pose: Float64,
+    depth: Float64,
+    trust: Float64,
+    prior: Prior,
+    effort: tuple[int, float],
+    scale: float,
+) -> tuple[Float64, Float64]:
+    """Gauss-Newton steps; the kernel is as wide as the errors are, and at most ``scale`` times that of the noise.
+
+    :returns: the pose and the depths that go with it.
+    """
     judges = trust >= _TRUSTED * trust.max()
-    for _ in range(steps):
+    for _ in range(effort[0]):
         linear = _linearise(pose, points, depth, observations)
         squared = chi_square(linear, points.variance)
         if scale > 1.0:
@@ -142,9 +162,9 @@ def _iterate(
         step = np.asarray(np.linalg.solve(equations, vector + _pull(prior, pose)), np.float64)
         pose = moved(pose, step)
         depth = _corrected(points, linear, step)
-        if scale == 1.0 and np.abs(step).max() < _STEP:
+        if scale == 1.0 and np.abs(step).max() < effort[1]:
             break
-    return pose
+    return pose, depth
 
 
 def _linearise(pose: Float64, points: Points, depth: Float64, observations: Observations) -> Linearised:

@@ -61,9 +61,14 @@ def inverse(pose: Float64) -> Float64:
 
 
 def moved(pose: Float64, change: Float64) -> Float64:
-    """Apply a small change to a pose; the rotation is made orthonormal again."""
-    left, _, right = np.linalg.svd(pose[:3, :3] @ rotation(change[3:]))
-    return pose_of(left @ right, pose[:3, 3] + pose[:3, :3] @ change[:3])
+    """Apply a small change to a pose."""
+    return pose_of(pose[:3, :3] @ rotation(change[3:]), pose[:3, 3] + pose[:3, :3] @ change[:3])
+
+
+def orthonormal(pose: Float64) -> Float64:
+    """The pose whose rotation is the nearest one to what rounding has made of it."""
+    left, _, right = np.linalg.svd(pose[:3, :3])
+    return pose_of(left @ right, pose[:3, 3])
 
 
 def change_between(pose: Float64, other: Float64) -> Float64:
