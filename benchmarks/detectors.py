@@ -79,10 +79,12 @@ def main() -> None:
     for row in rows:
         row |= {"model": hashes.get(row["method"].removesuffix("+tracks"), "")}
     figures = arguments.output.with_suffix(".json")
+    command = shlex.join(["python", "-m", "benchmarks.detectors", *sys.argv[1:]])
     if arguments.keep and figures.exists():
-        rows = joined(json.loads(figures.read_text())["rows"], rows)
+        old = json.loads(figures.read_text())
+        rows, command = joined(old["rows"], rows), f"{old['command']} && {command}"
     machine = {
-        "command": shlex.join(["python", "-m", "benchmarks.detectors", *sys.argv[1:]]),
+        "command": command,
         "machine": f"{platform.machine()}, {platform.platform()}",
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }

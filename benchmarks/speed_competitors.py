@@ -27,6 +27,9 @@ from kp_ros.frontend import Frontend
 from kp_ros.tracking import load_tracker
 
 Image = NDArray[np.uint8]
+#: Rounds from one turn to the next of those that would take most of the time.
+SELDOM = 4
+SLOW = {("onnxruntime-cpu", "int8"), ("openvino-cpu", "bf16"), ("openvino-cpu", "fp16")}
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ def exported(model: ModelFile, backend: Backend, size: tuple[int, int], keypoint
 
     info = detector.info
     facts = (info.name, info.backend, info.precision, info.sha256, info.name)
-    return Competitor(*facts, flops, every=1, follows=False, run=run, close=detector.close)
+    every = SELDOM if (info.backend, info.precision) in SLOW else 1
+    return Competitor(*facts, flops, every, follows=False, run=run, close=detector.close)
 
 
 def tracked(model: ModelFile, threads: int, keypoints: int) -> Competitor:
@@ -131,7 +135,7 @@ def opencv(keypoints: int) -> list[Competitor]:
 
     return [
         competitor("ORB", "orb", 1, lambda frame: len(orb.detectAndCompute(frame.image, None)[0])),
-        competitor("SIFT", "sift", 4, lambda frame: len(sift.detectAndCompute(frame.image, None)[0])),
+        competitor("SIFT", "sift", SELDOM, lambda frame: len(sift.detectAndCompute(frame.image, None)[0])),
         competitor("GFTT + Lucas-Kanade", "klt", 1, follow),
     ]
 
