@@ -20,6 +20,7 @@ from kp_ros.odometry.keyframes import wanted
 from kp_ros.odometry.landmarks import LandmarkTable, Points, begin, shared
 from kp_ros.odometry.lens import Lens
 from kp_ros.odometry.motion import predict, step_between, velocity
+from kp_ros.odometry.noise import Noise
 from kp_ros.odometry.observations import Depths, Observations, observe
 from kp_ros.odometry.options import OdometryOptions
 from kp_ros.odometry.pose import PoseFit, Prior, assess, fit_pose, sample_pose
@@ -46,13 +47,11 @@ _WRONG = 3
 #: Share of the reference image's tracks that mono's initialisation needs; with less it takes a new reference.
 _REFERENCE_LEFT = 0.4
 #: Deviation of the inverse depth of a point of which nothing is known, as a share of the scene's.
-_UNKNOWN_DEPTH = 0.8
+_UNKNOWN_DEPTH = 1.0
 #: Deviation of an inverse depth up to which a point takes part in the window, as a share of the scene's.
 _KNOWN_DEPTH = 0.2
 #: Factor on the covariance of a pose that is weak.
 _DOUBT = 10.0
-#: How fast the noise of measured depths is learnt, and its bounds, as a factor on what the options say.
-_LEARNING, _NOISE_BOUNDS = 0.2, (0.7, 20.0)
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ class VisualOdometry:
         self._segment = 0
         self._lost = False
         self._last: _Last | None = None
-        self._noise = 1.0
+        self._noise = Noise()
         self._measure = depth_source(self._mode, self._options)
         self._forget()
 
@@ -156,8 +155,8 @@ class VisualOdometry:
             self._lens = Lens(frame.camera)
         prior = self._predict(frame)
         depths = self._measure(frame, self._expected(frame, prior))
-        depths = Depths(depths.inverse, depths.deviation * self._noise)
-        observations = observe(frame, self._lens, depths, self._options.keypoint_pixels)
+        depths = Depths(depths.inverse, depths.deviation * self._noise.depths)
+        observations = observe(frame, self._lens, depths, self._options.keypoint_pixels * self._noise.keypoints)
         if self._key is not None:
             return self._track(frame, observations, prior)
         if self._mode is Mode.MONO:
@@ -238,7 +237,7 @@ class VisualOdometry:
         health = replace(health, reason=reason)
         if state is State.LOST:
             return self._lose(frame, health)
-        self._learn_noise(fit, points.variance)
+        self._noise = self._noise.learnt(fit, points.variance)
         self._table = update_depths(table, fit)
         seconds = max(frame.stamp_ns - last.stamp_ns, 1) / _SECOND
         step = way(last.pose, fit.pose, scene_depth)
@@ -313,17 +312,6 @@ class VisualOdometry:
         return Estimate(frame.stamp_ns, state, self._segment, pose, spread, np.zeros(6), spread, False, health)
 
     # Step 5.
-
-    def _learn_noise(self, fit: PoseFit, variance: Float64) -> None:
-        """Let the factor on the depths' noise follow what they depart by."""
-        linear = fit.linearised
-        judged = fit.inliers & linear.measured
-        if judged.sum() < self._options.start_points:
-            return
-        own = linear.error[2, judged] / np.sqrt(1 + variance[judged] * linear.by_depth[2, judged] ** 2)
-        # 1.48: a Gaussian's deviation over its median magnitude.
-        scale = max(1.48 * float(np.median(np.abs(own))), 1e-3)
-        self._noise = float(np.clip(self._noise * scale**_LEARNING, *_NOISE_BOUNDS))
 
     def _grow(self, observations: Observations) -> None:
         """Make landmarks of new tracks, and anew of those that were wrong too often."""

@@ -37,7 +37,7 @@ class OdometryOptions:
     """
 
     keypoint_pixels: float = 0.5
-    disparity_pixels: float = 0.25
+    disparity_pixels: float = 0.4
     farthest_disparity: float = 0.16
     depth_constant: float = 0.001
     depth_quadratic: float = 0.002
