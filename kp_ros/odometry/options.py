@@ -52,12 +52,12 @@ class OdometryOptions:
     start_parallax: float = 0.008
     start_certainty: float = 8.0
     certain: float = 3.0
-    keyframe_gap: int = 2
+    keyframe_gap: int = 3
     keyframe_survival: float = 0.7
     keyframe_parallax: float = 0.03
     window_keyframes: int = 7
-    window_landmarks: int = 300
-    window_delay: int = 2
+    window_landmarks: int = 150
+    window_delay: int = 3
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -25,7 +25,7 @@ from kp_ros.odometry.projection import chi_square, linearise
 #: Errors of unit variance beyond it count by their size instead of its square (Huber).
 _HUBER = 1.345
 #: Steps of Levenberg and Marquardt's method, and the relative fall of the error that ends it.
-_STEPS, _ENOUGH = 5, 1e-4
+_STEPS, _ENOUGH = 3, 1e-4
 #: Standard deviation of the first keyframe's place, scene depths, and direction, radians: the world is defined by it.
 _ORIGIN = 1e-5
 #: Of a monocular segment's first distance, as a share of it: the unit is defined by it.
@@ -38,7 +38,7 @@ _FITS = 16.0
 #: ... and whose place is known to this share of their distance.
 _KNOWN = 0.3
 #: Keyframes before the window whose poses are held and whose observations of what is still tracked count.
-_PAST = 7
+_PAST = 5
 #: GTSAM writes a pose's change with the rotation first.
 _ORDER = [3, 4, 5, 0, 1, 2]
 

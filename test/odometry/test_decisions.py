@@ -24,7 +24,7 @@ SURE = np.eye(6) * 1e-8
         {"keypoint_pixels": 0.0},
         {"good_inlier_ratio": 1.5},
         {"window_keyframes": 2},
-        {"window_delay": 3},
+        {"window_delay": 4},
         {"depth_quadratic": float("nan")},
     ],
 )
