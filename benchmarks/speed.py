@@ -167,6 +167,11 @@ def settings_of(quick: bool, threads: tuple[int, ...]) -> list[tuple[tuple[int, 
     return [(size, keypoints, count) for size in SIZES for keypoints in KEYPOINTS for count in threads]
 
 
+def name_of(size: tuple[int, int], keypoints: int, threads: int) -> str:
+    """A setting in words."""
+    return f"{size[0]}x{size[1]}, {keypoints} keypoints, {threads} thread{'s' if threads > 1 else ''}"
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure, and write table and plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -175,6 +180,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each setting (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="one setting, a few frames")
     parser.add_argument("--gpu", action="store_true", help="with TensorRT and ONNX Runtime on CUDA")
+    parser.add_argument("--most", type=int, default=99, help="settings to do now; the same command does the next ones")
     parser.add_argument("--anew", action="store_true", help="forget the settings that are done")
     parser.add_argument("--report", action="store_true", help="measure nothing")
     parser.add_argument("--accuracy", type=Path, default=CHECKOUT / "benchmarks/results/detectors.json")
@@ -206,10 +212,12 @@ def measure(result: dict[str, Any], figures: Path, models: list[Any], chosen: ar
     threads = tuple(count for count in THREADS if count <= (os.cpu_count() or 1))
     figures.parent.mkdir(parents=True, exist_ok=True)
     images: dict[tuple[int, int], list[Frame]] = {}
-    for size, keypoints, count in tqdm(settings_of(chosen.quick, threads), unit="setting"):
-        key = f"{size[0]}x{size[1]}, {keypoints} keypoints, {count} thread{'s' if count > 1 else ''}"
-        if key in result["settings"]:
-            continue
+    waiting = [
+        (key, setting)
+        for setting in settings_of(chosen.quick, threads)
+        if (key := name_of(*setting)) not in result["settings"]
+    ]
+    for key, (size, keypoints, count) in tqdm(waiting[: chosen.most], unit="setting"):
         if size not in images:
             images = {size: read_frames(chosen.data, SIZES[size], size, 4 if chosen.quick else FRAMES)}
         cv2.setNumThreads(count)

@@ -13,7 +13,7 @@ from kp_ros import simulation
 from kp_ros.detectors.cuda import driver_missing
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def card() -> None:
     """There is a driver, or the test is skipped."""
     if reason := driver_missing():
