@@ -13,7 +13,7 @@ from kp_ros.odometry.pose import PoseFit
 _SPEED = 0.2
 #: Bounds of the factors: on the deviation of keypoints and on that of depths, whose errors repeat from image to image
 #: and are never taken for less than the options say.
-_KEYPOINTS, _DEPTHS = (0.6, 3.0), (1.0, 20.0)
+_KEYPOINTS, _DEPTHS = (0.6, 2.0), (1.0, 20.0)
 #: Fewer observations than this teach nothing.
 _FEWEST = 40
 #: Median of a chi-square of two degrees of freedom, and a Gaussian's median magnitude.

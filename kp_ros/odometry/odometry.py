@@ -38,8 +38,9 @@ _SECOND = 1e9
 _EXACT = 1e-6
 #: Deviation of a pose that is lost, scene depths and radians.
 _LOST = 1.0
-#: Share of the trust that a predicted pose must have behind it; below, poses are sampled.
-_SUPPORTED = 0.6
+#: Share of the trust that the pose nearest to the prediction must have behind it; below, poses are sampled, too: with
+#: less there was another pose, and a better one.
+_SUPPORTED = 0.85
 #: Error of an inlier of sampled poses, deviations of a keypoint.
 _SAMPLE_DEVIATIONS = 4.0
 #: A landmark that was wrong so many times more often than right begins anew.
@@ -216,6 +217,8 @@ class VisualOdometry:
         places = points[established].places()
         found = sample_pose(places, observations.rays[established], self._lens.focal, limit)
         if found is None:
+            return fit
+        if assess(points, observations, found[0], weight, prior).supporting <= fit.supporting:
             return fit
         other = fit_pose(points, observations, found[0], weight, prior)
         return other if other.supporting > fit.supporting else fit
