@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ import kp_ros
 from kp_ros.errors import UserError
 from kp_ros.point_cloud import TRACK_DTYPE
 from kp_ros.recordings.recording import Recording
+from kp_ros.resources import share_directory
 from kp_ros.ros.replay import ReplayOptions, ReplaySummary, replay, topics_of
 from kp_ros.trajectories import rotation_of
 
@@ -39,6 +41,8 @@ START_TIMEOUT = 60.0
 #: Seconds without an answer after which the last frames count as dropped.
 ANSWER_TIMEOUT = 2.0
 POLL = 0.05
+#: Where Linux has it, and what must be free there: each process takes 8 MB.
+SHARED_MEMORY, SPARE_BYTES = Path("/dev/shm"), 64 << 20
 
 
 class NodeError(UserError):
@@ -120,6 +124,7 @@ def private_domain() -> Iterator[int]:
     A robot on the same network neither hears the block's topics nor is heard.
     """
     wanted = {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    wanted |= _shared_memory()
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -130,6 +135,20 @@ def private_domain() -> Iterator[int]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _shared_memory() -> dict[str, str]:
+    """Settings of Fast DDS whose shared memory holds an image and its depth: 1.5 MB do not fit into its own 512 KB.
+
+    Three of four pairs were lost without. Empty where the user has settings, or the machine has no memory to spare.
+    """
+    variables = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+    if any(name in os.environ for name in variables) or not SHARED_MEMORY.is_dir():
+        return {}
+    if shutil.disk_usage(SHARED_MEMORY).free < SPARE_BYTES:
+        return {}
+    profile = str(share_directory() / "config" / "fastdds_shared_memory.xml")
+    return dict.fromkeys(variables, profile)
 
 
 class _NodeProcess:
