@@ -9,6 +9,7 @@ tracked, the oldest keyframe's observation is dropped instead, so that the Gauss
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,8 @@ from kp_ros.odometry.landmarks import Points, shared
 from kp_ros.odometry.observations import Observations
 from kp_ros.odometry.options import OdometryOptions
 from kp_ros.odometry.projection import chi_square, linearise
+
+LOGGER = logging.getLogger(__name__)
 
 #: Errors of unit variance beyond it count by their size instead of its square (Huber).
 _HUBER = 1.345
@@ -108,6 +111,9 @@ class Window:
     def __init__(self, options: OdometryOptions) -> None:
         self._gtsam: Any = gtsam()
         self._options = options
+        self._empty()
+
+    def _empty(self) -> None:
         self._keyframes: list[Keyframe] = []
         self._past: list[Keyframe] = []
         self._used_up = np.zeros(0, np.uint32)
@@ -117,7 +123,18 @@ class Window:
         self._scene_depth = 1.0
 
     def add(self, problem: WindowProblem) -> WindowResult | None:
-        """Add a keyframe and adjust the window; None while it holds one keyframe only."""
+        """Add a keyframe and adjust the window; None while it holds one keyframe only.
+
+        Equations that cannot be solved (GTSAM's RuntimeError) cost the window: it begins anew with this keyframe.
+        """
+        try:
+            return self._adjusted(problem)
+        except RuntimeError as error:
+            LOGGER.warning("the window of keyframes begins anew: %s", " ".join(str(error).split())[:120])
+            self._empty()
+            return self._adjusted(problem)
+
+    def _adjusted(self, problem: WindowProblem) -> WindowResult | None:
         self._keyframes.append(problem.keyframe)
         self._scene_depth = problem.scene_depth
         if len(self._keyframes) == 1:
@@ -139,6 +156,8 @@ class Window:
             if error - optimizer.error() < _ENOUGH * error:
                 break
             error = optimizer.error()
+        if not np.isfinite(optimizer.error()):
+            raise RuntimeError("the adjustment did not converge")
         result = self._take(optimizer.values(), rows)
         if len(self._keyframes) == self._options.window_keyframes:
             self._marginalise(optimizer.values(), rows)
