@@ -43,7 +43,7 @@ def test_a_workspace_builds_and_finds_everything(
     build(source_copy, tmp_path, *options)
     executables = tmp_path / prefix / "lib" / "kp_ros"
     share = tmp_path / prefix / "share"
-    assert {path.name for path in executables.iterdir()} == {"kp_ros", "keypoint_node"}
+    assert {path.name for path in executables.iterdir()} == {"kp_ros", "keypoint_node", "odometry_node"}
     assert (share / "ament_index" / "resource_index" / "packages" / "kp_ros").is_file()
     for folder, pattern in (("models", "*.onnx"), ("launch", "*.launch.py"), ("config", "*")):
         expected = {file.name for file in (CHECKOUT / folder).glob(pattern)}
