@@ -39,6 +39,8 @@ ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEA
 
 #: Seconds after which something will not happen any more, on a slow machine that has other work.
 PATIENCE = 60.0
+#: Seconds after which a request is asked again: DDS may take 3 until a new client's requests are heard.
+REPETITION = 4.0
 
 Value = TypeVar("Value")
 
@@ -168,7 +170,7 @@ class Robot:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             futures.append(self.request(kind, service, request))
-            again = time.monotonic() + PATIENCE / 4
+            again = time.monotonic() + REPETITION
             while time.monotonic() < again:
                 self.executor.spin_once(0.02)
                 # The first that is answered counts: a slow node answers the first question, and then the repetition.
