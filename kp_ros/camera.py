@@ -61,6 +61,11 @@ class Camera:
         if self.matrix[0, 0] <= 0 or self.matrix[1, 1] <= 0:
             raise CalibrationError("the camera is uncalibrated (K[0] is 0); calibrate it with camera_calibration")
 
+    @property
+    def focal(self) -> float:
+        """Pixels in the unit plane's unit, the mean of both axes."""
+        return float(self.matrix[0, 0] + self.matrix[1, 1]) / 2
+
     def rays(self, keypoints: Float32) -> Float32:
         """Pixels to the unit plane of the optical frame (x right, y down, z forward), undistorted.
 

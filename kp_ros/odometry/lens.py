@@ -25,8 +25,6 @@ class Lens:
 
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
-        #: Float: pixels in the unit plane's unit, on average at the centre.
-        self.focal = float(camera.matrix[0, 0] + camera.matrix[1, 1]) / 2
         self._grid: Float32 | None = None
         if camera.model == "equidistant" or camera.distortion.any():
             self._grid = _grid(camera)

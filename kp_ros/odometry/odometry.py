@@ -215,7 +215,7 @@ class VisualOdometry:
         established = sure[weight[sure] >= np.median(weight[sure])] if len(sure) else sure
         limit = _SAMPLE_DEVIATIONS * options.keypoint_pixels
         places = points[established].places()
-        found = sample_pose(places, observations.rays[established], self._lens.focal, limit)
+        found = sample_pose(places, observations.rays[established], self._lens.camera.focal, limit)
         if found is None:
             return fit
         if assess(points, observations, found[0], weight, prior).supporting <= fit.supporting:
@@ -409,7 +409,7 @@ class VisualOdometry:
             self._reference = self._number, observations
             return self._waiting(frame, "waits for parallax; the view changed too fast")
         second, first = observations[mine], first[theirs]
-        two = begin_from(first, second, lens.focal, options.keypoint_pixels)
+        two = begin_from(first, second, lens.camera.focal, options.keypoint_pixels)
         if two is None or two.parallax < options.start_parallax or len(two.rows) < options.start_points:
             return self._waiting(frame, "waits for parallax")
         if np.median(two.inverse_depth / np.sqrt(two.variance)) < options.start_certainty:

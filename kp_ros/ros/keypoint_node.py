@@ -22,6 +22,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from kp_ros.detectors import DetectorInfo, load_detector
@@ -224,26 +225,31 @@ class KeypointNode(LifecycleNode):  # type: ignore[misc]
         )
         pipeline.tail_length = self.settings.debug_tail
 
-        def on_camera_info(message: CameraInfo) -> None:
-            pipeline.camera_watch.info = message
-
         topics = configured.topics
         with ExitStack() as undo:
             undo.callback(pipeline.stop)
-            camera_info = self.create_subscription(
-                CameraInfo,
-                topics.camera_info,
-                on_camera_info,
-                # A copy: QoS overrides are written into the profile.
-                copy(qos_profile_sensor_data),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            )
+            camera_info = self._subscribe_to_calibration(topics.camera_info, pipeline.camera_watch)
             undo.callback(self.destroy_subscription, camera_info)
             images = self._subscribe(topics, pipeline, statistics)
             undo.pop_all()
         self._active = Active(statistics, pipeline, camera_info, images)
         self._announce_model(configured)
         self.get_logger().info(f"images from {topics.image}, calibration from {topics.camera_info}")
+
+    def _subscribe_to_calibration(self, topic: str, watch: CameraWatch) -> Subscription:
+        """Keep a camera's newest CameraInfo."""
+
+        def on_camera_info(message: CameraInfo) -> None:
+            watch.info = message
+
+        return self.create_subscription(
+            CameraInfo,
+            topic,
+            on_camera_info,
+            # A copy: QoS overrides are written into the profile.
+            copy(qos_profile_sensor_data),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
 
     def _is_rectified(self) -> bool:
         """Whether CameraInfo's P describes the images."""

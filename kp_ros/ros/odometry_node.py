@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.qos import qos_profile_sensor_data
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import Trigger
 
 from kp_ros.odometry import Mode, Odometry, make_odometry
@@ -129,18 +125,7 @@ class OdometryNode(KeypointNode):
                 f"stereo takes its images for rectified, and {topics.image} does not say that they are: feed "
                 "image_rect of image_proc, or set rectified to true if they are"
             )
-
-        def on_camera_info(message: CameraInfo) -> None:
-            watch.info = message
-
-        camera_info = self.create_subscription(
-            CameraInfo,
-            second.camera_info,
-            on_camera_info,
-            copy(qos_profile_sensor_data),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-        return StereoSubscriptions(self, pairs, camera_info)
+        return StereoSubscriptions(self, pairs, self._subscribe_to_calibration(second.camera_info, watch))
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self._stage is None:

@@ -43,9 +43,8 @@ class RayMap:
     _SPACING = 8
 
     def __init__(self, camera: Camera) -> None:
-        """Make the map of a camera; ``focal`` is its mean focal length, pixels."""
+        """Make the map of a camera."""
         self.camera = camera
-        self.focal = float(camera.matrix[0, 0] + camera.matrix[1, 1]) / 2
         x = np.arange(0, camera.width + self._SPACING, self._SPACING, dtype=np.float32)
         y = np.arange(0, camera.height + self._SPACING, self._SPACING, dtype=np.float32)
         nodes = np.stack(np.meshgrid(x, y), axis=-1)
@@ -94,7 +93,7 @@ class EpipolarGeometry:
         if self.rays is None:
             return sampson(self.matrix, first, second)
         a, b = self.rays(first), self.rays(second)
-        distance = sampson(self.matrix, a, b) * np.float32(self.rays.focal)
+        distance = sampson(self.matrix, a, b) * np.float32(self.rays.camera.focal)
         return np.asarray(np.where(np.isfinite(distance), distance, np.float32(0)), np.float32)
 
 
@@ -116,7 +115,7 @@ def fit_geometry(
         return None
     chosen = slice(None, None, max(1, len(first) // fit_on))
     first, second = first[chosen], second[chosen]
-    unit, a, b = (1.0, first, second) if rays is None else (rays.focal, rays(first), rays(second))
+    unit, a, b = (1.0, first, second) if rays is None else (rays.camera.focal, rays(first), rays(second))
     finite = np.isfinite(a + b).all(1)
     a, b = (points[finite][:fit_on].astype(np.float64) for points in (a, b))
     if len(a) < _FEWEST:

@@ -138,7 +138,7 @@ def _frame_picture(
         for camera, points in zip(cameras, (links.first, links.second), strict=True)
         if camera is not None
     ]
-    focals = [float(camera.matrix[0, 0] + camera.matrix[1, 1]) / 2 for camera in cameras if camera is not None]
+    focals = [camera.focal for camera in cameras if camera is not None]
     estimate = estimate_relative_pose(options.sequences.estimator, rays[0], rays[1], (focals[0], focals[1]))
     inliers = np.zeros(len(links.sources), np.bool_) if estimate is None else estimate.inliers
     result = evaluation.results.sequences[subject.name, sequence.name]
