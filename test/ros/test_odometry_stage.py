@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from recorders import Log, Topic
 from sensor_msgs.msg import CameraInfo
 
 from kp_ros.camera import Camera
@@ -57,27 +58,6 @@ class Forward:
 
     def close(self) -> None:
         pass
-
-
-class Topic:
-    def __init__(self) -> None:
-        self.published: list[Any] = []
-
-    def get_subscription_count(self) -> int:
-        return 1
-
-    def publish(self, message: Any) -> None:
-        self.published.append(message)
-
-
-class Log:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def error(self, text: str, **_: Any) -> None:
-        self.lines.append(text)
-
-    warning = info = error
 
 
 class Bench:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import rclpy
 from numpy.typing import NDArray
+from recorders import Log, Topic
 from sensor_msgs.msg import Image
 
 from kp_ros.camera import Camera
@@ -90,30 +90,6 @@ class GatedTracker:
 
     def reset(self) -> None:
         pass
-
-
-class Topic:
-    """A publisher with a subscriber."""
-
-    def __init__(self, heard: int = 1) -> None:
-        self.heard = heard
-        self.published: list[Any] = []
-
-    def get_subscription_count(self) -> int:
-        return self.heard
-
-    def publish(self, message: Any) -> None:
-        self.published.append(message)
-
-
-class Log:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def error(self, text: str, **_: Any) -> None:
-        self.lines.append(text)
-
-    warning = info = error
 
 
 class Bench:
