@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,29 @@ class Camera:
         self.spin(2.0)
         return count
 
+    def times(self, stages: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Percentiles of the node's stages, those that it has, and of the way there and back, milliseconds."""
+        speed = self.diagnostics["speed"]
+        found = {
+            stage: {f"p{p}": float(speed[f"{stage} p{p} (ms)"]) for p in PERCENTILES}
+            for stage in stages
+            if f"{stage} p50 (ms)" in speed
+        }
+        received = np.percentile(list(self.answered.values()), PERCENTILES) * 1e3
+        found["stamp_to_reception"] = {f"p{p}": float(value) for p, value in zip(PERCENTILES, received, strict=True)}
+        return found
+
+
+def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask processes to end, and end those that do not."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
 
 def load(folder: Path, encoding: str, size: tuple[int, int]) -> list[bytearray]:
     """Read a folder of images into serialised messages of one size, uint8 grey, BGR or JPEG."""
@@ -225,15 +249,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     finally:
         for other in others:
             other.kill()
-        node.terminate()
-        try:
-            node.wait(20)
-        except subprocess.TimeoutExpired:
-            node.kill()
+        end([node])
     speed, tracks = camera.diagnostics["speed"], camera.diagnostics["tracks"]
-    times = {stage: {f"p{p}": float(speed[f"{stage} p{p} (ms)"]) for p in PERCENTILES} for stage in STAGES}
-    to_and_fro = np.percentile(list(camera.answered.values()), PERCENTILES) * 1e3
-    times["stamp_to_reception"] = {f"p{p}": float(value) for p, value in zip(PERCENTILES, to_and_fro, strict=True)}
+    times = camera.times(STAGES)
     return {
         "sent": sent,
         "answered": len(camera.answered),

@@ -29,8 +29,8 @@ from nav_msgs.msg import Odometry
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
-from benchmarks.node_latency import CHECKOUT, WARM_UP_SECONDS, Camera, load, machine
-from kp_ros.ros.statistics import PERCENTILES, TIMED_IMAGES
+from benchmarks.node_latency import CHECKOUT, WARM_UP_SECONDS, Camera, end, load, machine
+from kp_ros.ros.statistics import TIMED_IMAGES
 
 STAGES = (
     *("stamp_to_arrival", "wait", "decode", "detect", "track", "join", "pack", "publish"),
@@ -122,27 +122,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         seconds = time.monotonic() - begun
         used = [processor_seconds(process) - before for process, before in zip(processes, used, strict=True)]
     finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-    speed = camera.diagnostics["speed"]
-    times = {
-        stage: {f"p{p}": float(speed[f"{stage} p{p} (ms)"]) for p in PERCENTILES}
-        for stage in STAGES
-        if f"{stage} p50 (ms)" in speed
-    }
-    received = np.percentile(list(camera.answered.values()), PERCENTILES) * 1e3
-    times["stamp_to_reception"] = {f"p{p}": float(value) for p, value in zip(PERCENTILES, received, strict=True)}
+        end(processes)
     return {
         "sent": sent,
         "answered": len(camera.answered),
         "not_answered_percent": 100 * (1 - len(camera.answered) / sent),
-        "dropped_by_the_node": int(speed["dropped"]),
-        "milliseconds": times,
+        "dropped_by_the_node": int(camera.diagnostics["speed"]["dropped"]),
+        "milliseconds": camera.times(STAGES),
         "processor_percent": [round(100 * value / seconds, 1) for value in used],
         "processor_ms_an_image": round(1000 * sum(used) / sent, 2),
     }
