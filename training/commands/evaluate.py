@@ -27,7 +27,9 @@ def evaluate(
         list[Path],
         typer.Option(help="A sequence, a folder of sequences, a homography set, MegaDepth-1500 or ScanNet-1500."),
     ],
-    output: Annotated[Path, typer.Option(help="Folder for index.html, results.md and results.json.")],
+    output: Annotated[Path, typer.Option(help="Folder for index.html, results.md and results.json.")] = Path(
+        "evaluation"
+    ),
     sequences: Annotated[str, typer.Option(help="Only these, by name, comma-separated.")] = "",
     frames: Annotated[int | None, typer.Option(min=5, help="Only the first so many frames of a sequence.")] = None,
     stride: Annotated[int, typer.Option(min=1, help="A pair begins at every so many frames.")] = 5,
@@ -47,7 +49,7 @@ def evaluate(
 ) -> None:
     """Judge models on sequences and image pairs: a table, JSON and a page for people. Ctrl-C keeps what is done.
 
-    Example: python -m training evaluate models/kp_base.onnx orb sift klt --data ../shared/data --output evaluation
+    Example: python -m training evaluate models/kp_base.onnx orb sift klt --data ../shared/data
     """
     from training.evaluation.cache import default_cache
     from training.evaluation.evaluate import EvaluationOptions
