@@ -44,18 +44,22 @@ class Observations:
     :ivar rays: float64 [N, 3], z = 1, camera's frame.
     :ivar whitening: float64 [N, 2, 2], makes of an error on the unit plane one of unit variance.
     :ivar depths: what was measured of their depths.
+    :ivar rows: float64 [N], their rows from the image's middle one, as a share of its height, -0.5 to 0.5.
     """
 
     track_id: NDArray[np.uint32]
     rays: Float64
     whitening: Float64
     depths: Depths
+    rows: Float64
 
     def __len__(self) -> int:
         return len(self.track_id)
 
     def __getitem__(self, index: Any) -> Observations:
-        return Observations(self.track_id[index], self.rays[index], self.whitening[index], self.depths[index])
+        return Observations(
+            self.track_id[index], self.rays[index], self.whitening[index], self.depths[index], self.rows[index]
+        )
 
 
 def deviations_by_score(scores: Float32, pixels: float) -> Float64:
@@ -101,4 +105,6 @@ def observe(frame: OdometryFrame, lens: Lens, depths: Depths, pixels: float) -> 
     white = whitening(scales, tracks.scores, pixels, frame.keypoint_covariance)
     order = np.argsort(tracks.track_id, kind="stable")
     order = order[np.isfinite(rays[order]).all(1) & np.isfinite(white[order]).all((1, 2))]
-    return Observations(tracks.track_id, rays, white, depths)[order]
+    height = frame.image.shape[0]
+    rows = (tracks.keypoints[:, 1].astype(np.float64) - (height - 1) / 2) / height
+    return Observations(tracks.track_id, rays, white, depths, rows)[order]

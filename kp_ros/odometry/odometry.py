@@ -17,7 +17,7 @@ from kp_ros.odometry.frame_poses import FramePoses
 from kp_ros.odometry.health import coverage, judge, nothing_seen
 from kp_ros.odometry.initialisation import begin_from
 from kp_ros.odometry.keyframes import wanted
-from kp_ros.odometry.landmarks import LandmarkTable, Points, begin, shared
+from kp_ros.odometry.landmarks import Integers, LandmarkTable, Points, begin, shared
 from kp_ros.odometry.lens import Lens
 from kp_ros.odometry.motion import predict, step_between, velocity
 from kp_ros.odometry.noise import Noise
@@ -25,8 +25,10 @@ from kp_ros.odometry.observations import Depths, Observations, observe
 from kp_ros.odometry.options import OdometryOptions
 from kp_ros.odometry.pose import PoseFit, Prior, assess, fit_pose, sample_pose
 from kp_ros.odometry.projection import seen
+from kp_ros.odometry.readout import Glance, Readout
 from kp_ros.odometry.rigid_motion import composed_covariance, in_world_axes, inverse
 from kp_ros.odometry.robust_estimation import poselib
+from kp_ros.odometry.rolling_shutter import RowMotion
 from kp_ros.odometry.triangulation import parallax
 from kp_ros.odometry.uncertainty import shared_errors, systematic, way
 from kp_ros.odometry.window import Keyframe, WindowProblem, WindowResult, gtsam
@@ -122,6 +124,7 @@ class VisualOdometry:
         self._lost = False
         self._last: _Last | None = None
         self._noise = Noise()
+        self._readout = Readout()
         self._measure = depth_source(self._mode, self._options)
         self._forget()
 
@@ -137,6 +140,7 @@ class VisualOdometry:
         self._window: BackgroundWindow | None = None
         self._reference: tuple[int, Observations] | None = None
         self._way = np.zeros(2)
+        self._readout = self._readout.interrupted()
 
     def landmarks(self) -> Landmarks:
         """See :class:`kp_ros.odometry.base.Odometry`."""
@@ -204,10 +208,12 @@ class VisualOdometry:
         ratio = seconds / last.seconds if last.seconds > 0 else 0.0
         return predict(last.pose, last.step, ratio, seconds, frame.angular_velocity, self._scene_depth())
 
-    def _fit(self, points: Points, observations: Observations, prior: Prior, weight: Float64) -> PoseFit:
+    def _fit(
+        self, points: Points, observations: Observations, prior: Prior, weight: Float64, moving: RowMotion | None
+    ) -> PoseFit:
         """Fit from the prediction; where it finds little support, from a sampled pose too."""
         options = self._options
-        fit = fit_pose(points, observations, prior.pose, weight, prior)
+        fit = fit_pose(points, observations, prior.pose, weight, prior, moving)
         sure = np.flatnonzero(points.certain(options.certain))
         if fit.support >= _SUPPORTED or self._lens is None:
             return fit
@@ -218,9 +224,9 @@ class VisualOdometry:
         found = sample_pose(places, observations.rays[established], self._lens.camera.focal, limit)
         if found is None:
             return fit
-        if assess(points, observations, found[0], weight, prior).supporting <= fit.supporting:
+        if assess(points, observations, found[0], weight, prior, moving).supporting <= fit.supporting:
             return fit
-        other = fit_pose(points, observations, found[0], weight, prior)
+        other = fit_pose(points, observations, found[0], weight, prior, moving)
         return other if other.supporting > fit.supporting else fit
 
     def _track(self, frame: OdometryFrame, observations: Observations, prior: Prior) -> Estimate:
@@ -232,7 +238,15 @@ class VisualOdometry:
         points, scene_depth = self._poses.points(table), self._scene_depth()
         if len(mine) < self._options.fewest_inliers:
             return self._lose(frame, nothing_seen(f"{len(mine)} tracks are left of those that had a place", survival))
-        fit = self._fit(points, known, prior, trust(table))
+        seconds = max(frame.stamp_ns - last.stamp_ns, 1) / _SECOND
+        moving = None
+        if last.seconds > 0:
+            moving = RowMotion(self._readout.seconds * observations.rows, last.pose, seconds)
+        fit = self._fit(points, known, prior, trust(table), None if moving is None else moving[mine])
+        bent = known
+        if moving is not None:
+            observations = moving.straightened(observations, fit.pose, _nearness(observations, mine, points, fit.pose))
+            known = observations[mine]
         health = self._health(frame, known, fit, survival)
         state, reason = judge(
             health.inliers, health.inlier_ratio, health.coverage, fit.covariance, scene_depth, self._options
@@ -241,8 +255,8 @@ class VisualOdometry:
         if state is State.LOST:
             return self._lose(frame, health)
         self._noise = self._noise.learnt(fit, points.variance)
+        self._readout = self._readout.learnt(Glance.of(bent, points, fit, last.pose, seconds))
         self._table = update_depths(table, fit)
-        seconds = max(frame.stamp_ns - last.stamp_ns, 1) / _SECOND
         step = way(last.pose, fit.pose, scene_depth)
         self._way += step
         own = shared_errors(fit.covariance, health.inliers) * (_DOUBT if state is State.WEAK else 1.0)
@@ -452,6 +466,19 @@ class VisualOdometry:
         height, width = frame.image.shape
         survival = 0.0 if self._last is None else _survival(self._last.track_id, frame.tracks.track_id)
         return Health(len(second), 1.0, survival, coverage(places, width, height), angle)
+
+
+def _nearness(observations: Observations, known: Integers, points: Points, pose: Float64) -> Float64:
+    """Inverse depths of what an image shows: the landmarks', else what was measured, else the usual: float64 [N].
+
+    :param known: int64 [M], rows of the observations that have a landmark.
+    :param points: M, these landmarks.
+    """
+    measured = observations.depths.inverse
+    away = seen(pose, points)[:, 2]
+    nearness = np.where(np.isfinite(measured), measured, np.median(points.inverse_depth))
+    nearness[known[away > 0]] = (points.inverse_depth / np.where(away > 0, away, 1.0))[away > 0]
+    return np.asarray(nearness)
 
 
 def _survival(before: NDArray[np.uint32], now: NDArray[np.uint32]) -> float:

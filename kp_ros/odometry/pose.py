@@ -13,6 +13,7 @@ from kp_ros.odometry.observations import Observations
 from kp_ros.odometry.projection import Linearised, chi_square, discount, linearise
 from kp_ros.odometry.rigid_motion import change_between, moved, orthonormal, symmetric
 from kp_ros.odometry.robust_estimation import poselib
+from kp_ros.odometry.rolling_shutter import RowMotion
 
 #: Squared errors above it are outliers: 99 % of a chi-square of two or three degrees of freedom lies below.
 GATE = 10.0
@@ -78,8 +79,9 @@ def _without_wrong_depths(linear: Linearised, variance: Float64) -> Linearised:
 
 def normal_equations(linear: Linearised, variance: Float64, weights: Float64) -> tuple[Float64, Float64]:
     """Information float64 [6, 6] and its vector [6] of a pose's change; the points' depths are marginalised."""
-    flat = linear.by_pose.reshape(6, -1)
-    weighted = (linear.by_pose * weights).reshape(6, -1)
+    count = len(linear.by_pose)
+    flat = linear.by_pose.reshape(count, -1)
+    weighted = (linear.by_pose * weights).reshape(count, -1)
     along = (linear.by_pose * linear.by_depth).sum(1)
     less = along * (weights * discount(linear, variance))
     vector = weighted @ linear.error.reshape(-1) - less @ (linear.by_depth * linear.error).sum(0)
@@ -92,6 +94,7 @@ def fit_pose(
     start: Float64,
     trust: Float64,
     prior: Prior,
+    moving: RowMotion | None = None,
 ) -> PoseFit:
     """Find the pose that observations agree with best, by Gauss-Newton with Geman and McClure's weights.
 
@@ -106,24 +109,39 @@ def fit_pose(
     :param start: float64 [4, 4], camera to world.
     :param trust: float64 [N], 0 to 1: how far each point has been right before.
     :param prior: what is known without the points; makes the equations solvable.
+    :param moving: how the camera moved while the image was read; None for a global shutter.
     """
     few = np.argsort(-trust, kind="stable")[:_ROUGH_POINTS]
     some, seen = points[few], observations[few]
-    pose, _ = _iterate(some, seen, start, some.inverse_depth, trust[few], prior, _ROUGH, np.inf)
-    depth = _settled(pose, points, observations)
-    pose, depth = _iterate(points, observations, pose, depth, trust, prior, _FINE, 1.0)
-    return _assess(points, observations, orthonormal(pose), depth, trust, prior)
+    rough = None if moving is None else moving[few]
+    pose, _ = _iterate(some, seen, start, some.inverse_depth, trust[few], prior, rough, _ROUGH, np.inf)
+    depth = _settled(pose, points, observations, moving)
+    pose, depth = _iterate(points, observations, pose, depth, trust, prior, moving, _FINE, 1.0)
+    return _assess(points, observations, orthonormal(pose), depth, trust, prior, moving)
 
 
-def assess(points: Points, observations: Observations, pose: Float64, trust: Float64, prior: Prior) -> PoseFit:
+def assess(
+    points: Points,
+    observations: Observations,
+    pose: Float64,
+    trust: Float64,
+    prior: Prior,
+    moving: RowMotion | None = None,
+) -> PoseFit:
     """Tell how well observations agree with a pose; parameters as of :func:`fit_pose`."""
-    return _assess(points, observations, pose, _settled(pose, points, observations), trust, prior)
+    return _assess(points, observations, pose, _settled(pose, points, observations, moving), trust, prior, moving)
 
 
 def _assess(
-    points: Points, observations: Observations, pose: Float64, depth: Float64, trust: Float64, prior: Prior
+    points: Points,
+    observations: Observations,
+    pose: Float64,
+    depth: Float64,
+    trust: Float64,
+    prior: Prior,
+    moving: RowMotion | None,
 ) -> PoseFit:
-    linear = _linearise(pose, points, depth, observations)
+    linear = _linearise(pose, points, depth, observations, moving)
     squared = chi_square(linear, points.variance)
     inliers = linear.valid & (squared < GATE)
     weights = robust_weights(squared) * inliers
@@ -140,6 +158,7 @@ def _iterate(
     depth: Float64,
     trust: Float64,
     prior: Prior,
+    moving: RowMotion | None,
     effort: tuple[int, float],
     scale: float,
 ) -> tuple[Float64, Float64]:
@@ -149,7 +168,7 @@ def _iterate(
     """
     judges = trust >= _TRUSTED * trust.max()
     for _ in range(effort[0]):
-        linear = _linearise(pose, points, depth, observations)
+        linear = _linearise(pose, points, depth, observations, moving)
         squared = chi_square(linear, points.variance)
         if scale > 1.0:
             judged = squared[judges & linear.valid]
@@ -167,17 +186,21 @@ def _iterate(
     return pose, depth
 
 
-def _linearise(pose: Float64, points: Points, depth: Float64, observations: Observations) -> Linearised:
+def _linearise(
+    pose: Float64, points: Points, depth: Float64, observations: Observations, moving: RowMotion | None
+) -> Linearised:
     """Linearise at corrected depths; errors are those that the depths known before leave, to first order."""
     linear = linearise(pose, replace(points, inverse_depth=depth), observations)
+    if moving is not None:
+        linear = moving.seen_by_row(linear, pose)
     if depth is not points.inverse_depth:
         linear = replace(linear, error=linear.error + linear.by_depth * (depth - points.inverse_depth))
     return _without_wrong_depths(linear, points.variance)
 
 
-def _settled(pose: Float64, points: Points, observations: Observations) -> Float64:
+def _settled(pose: Float64, points: Points, observations: Observations, moving: RowMotion | None) -> Float64:
     """The depths that go best with a pose, float64 [N], 1 / metres."""
-    return _corrected(points, _linearise(pose, points, points.inverse_depth, observations), np.zeros(6))
+    return _corrected(points, _linearise(pose, points, points.inverse_depth, observations, moving), np.zeros(6))
 
 
 def _corrected(points: Points, linear: Linearised, step: Float64) -> Float64:

@@ -17,6 +17,7 @@ from kp_ros.detectors import Detector
 from kp_ros.features import Tracks
 from kp_ros.frontend import Frontend
 from kp_ros.odometry import Estimate, Mode, OdometryFrame, OdometryOptions, State, make_odometry
+from kp_ros.odometry.rigid_motion import change_between
 from kp_ros.tracking import load_tracker
 
 Image = NDArray[np.uint8]
@@ -135,6 +136,7 @@ def drive(
     count: int = 400,
     seed: int = 0,
     moving: Callable[[int], NDArray[np.float64]] | None = None,
+    readout: float = 0.0,
 ) -> Drive:
     """Track points of a street.
 
@@ -143,6 +145,7 @@ def drive(
     :param depth_noise: with a depth image, relative; None: without.
     :param count: points that are tracked at a time.
     :param moving: where a box of further points, in front of all else and as many again, is in each frame: offset.
+    :param readout: time from the first row to the last, as a share of that from image to image.
     """
     random = np.random.default_rng(seed)
     width, height, focal = 640, 480, 400.0
@@ -160,6 +163,8 @@ def drive(
     for number, pose in enumerate(poses):
         world = np.concatenate([still, box + (moving(number) if moving else 0)])
         local = (world - pose[:3, 3]) @ pose[:3, :3]
+        if readout:
+            local = rolled(local, poses, number, readout, focal, height)
         depth = np.where(local[:, 2] > 2, local[:, 2], np.nan)
         pixels = local[:, :2] / depth[:, None] * focal + [319.5, 239.5] + random.normal(0, noise, (len(world), 2))
         visible = (np.abs(pixels - [319.5, 239.5]) < [314, 234]).all(1) & (depth < 80)
@@ -191,6 +196,30 @@ def drive(
                 extra["depth"][v - 2 : v + 3, u - 2 : u + 3] = depth[row] * (1 + random.normal(0, depth_noise))
         frames.append(OdometryFrame(round((number + 1) * 1e9 / 30), image, camera, tracks, **extra))
     return Drive(camera, frames, list(poses))
+
+
+def rolled(
+    local: NDArray[np.float64],
+    poses: Sequence[NDArray[np.float64]],
+    number: int,
+    readout: float,
+    focal: float,
+    height: int,
+) -> NDArray[np.float64]:
+    """Where points are for the camera when it reads their rows; ``local`` is where they are for its middle row."""
+    before, after = poses[max(number - 1, 0)], poses[min(number + 1, len(poses) - 1)]
+    speed = change_between(poses[number], after) / 2 - change_between(poses[number], before) / 2
+    seen = local
+    for _ in range(3):
+        delay = readout * (focal * seen[:, 1] / np.maximum(seen[:, 2], 0.1) / height).clip(-0.5, 0.5)
+        turn = -speed[3:] * delay[:, None]
+        shifted = local - speed[:3] * delay[:, None]
+        angle = np.linalg.norm(turn, axis=1, keepdims=True)
+        axis = turn / np.maximum(angle, 1e-12)
+        along = (axis * shifted).sum(1, keepdims=True)
+        # Rodrigues' formula, a turn of its own for each point.
+        seen = shifted * np.cos(angle) + np.cross(axis, shifted) * np.sin(angle) + axis * along * (1 - np.cos(angle))
+    return np.asarray(seen)
 
 
 def forward(frames: int, step: float = 0.25, turn: float = 0.0) -> list[NDArray[np.float64]]:

@@ -97,7 +97,7 @@ def observations(rays: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Obs
     noisy = rays / rays[:, 2:]
     noisy[:, :2] += np.random.default_rng(9).normal(0, 0.3 / 500, (count, 2))
     white = np.broadcast_to(np.eye(2) * 1000.0, (count, 2, 2)).copy()
-    return Observations(np.arange(count, dtype=np.uint32), noisy, white, Depths.unknown(count))
+    return Observations(np.arange(count, dtype=np.uint32), noisy, white, Depths.unknown(count), np.zeros(count))
 
 
 @pytest.mark.parametrize("flat", [False, True])

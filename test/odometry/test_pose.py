@@ -39,7 +39,7 @@ def observed(points: Points, pose: Float64, pixels: float, seed: int = 1, depth:
     if depth is not None:
         depths = Depths(1 / local[:, 2] + random.normal(0, depth, count), np.full(count, depth))
     white = np.broadcast_to(np.eye(2) * FOCAL / 0.5, (count, 2, 2)).copy()
-    return Observations(np.arange(count, dtype=np.uint32), rays, white, depths)
+    return Observations(np.arange(count, dtype=np.uint32), rays, white, depths, np.zeros(count))
 
 
 def test_derivatives_are_those_of_finite_differences() -> None:
@@ -161,7 +161,11 @@ def test_trust_is_earned() -> None:
 def test_depth_from_two_rays() -> None:
     """A point 4 metres ahead, seen from 1 metre to the right: a quarter, and its deviation by the noise of both."""
     first = Observations(
-        np.zeros(1, np.uint32), np.array([[0.0, 0, 1]]), np.array([np.eye(2) * 1000.0]), Depths.unknown(1)
+        np.zeros(1, np.uint32),
+        np.array([[0.0, 0, 1]]),
+        np.array([np.eye(2) * 1000.0]),
+        Depths.unknown(1),
+        np.zeros(1),
     )
     second = replace(first, rays=np.array([[-0.25, 0, 1]]))
     pose = pose_of(np.eye(3), np.array([1.0, 0, 0]))

@@ -35,7 +35,7 @@ def slide(metric: bool, keyframes: int = 14) -> tuple[list[Float64], list[Window
         depths = Depths.unknown(len(visible))
         if metric:
             depths = Depths(1 / local[visible, 2] + random.normal(0, 0.01, len(visible)), np.full(len(visible), 0.01))
-        observed = Observations(visible.astype(np.uint32), rays, white, depths)
+        observed = Observations(visible.astype(np.uint32), rays, white, depths, np.zeros(len(visible)))
         # A new keyframe comes with a step that is 2 % too long, from where the window has put the last one.
         spread = np.diag([0.05**2] * 3 + [0.01**2] * 3)
         last = came[-1] if came else truth[0]
