@@ -54,17 +54,19 @@ class Lookup:
         self._radius = radius
         self._cell = max(2 * radius, 1.0)
         rows, columns = (int(side / self._cell) + 3 for side in shape[:2])
-        self._columns = columns
-        self._limit = np.array([columns - 2, rows - 2], np.int32)
+        self._columns, self._rows = columns, rows
         # An empty cell holds -1, which is the place far away from everything at the end of the points.
-        self._x, self._y = np.append(points, [[np.inf, np.inf]], axis=0).T.astype(np.float32)
+        self._x, self._y = np.full((2, len(points) + 1), np.inf, np.float32)
+        self._x[:-1], self._y[:-1] = points.T
         self._label = np.full(rows * columns, -1, np.int32)
-        self._label[self._index(points, 0.0)[::-1]] = np.arange(len(points), dtype=np.int32)[::-1]
+        self._label[self._index(self._x[-2::-1], self._y[-2::-1], 0.0)] = np.arange(len(points), dtype=np.int32)[::-1]
 
-    def _index(self, points: Float32, shift: float) -> NDArray[np.int32]:
+    def _index(self, x: Float32, y: Float32, shift: float) -> NDArray[np.int32]:
         """The cell of each point, moved up and left by so many cells; one ring of cells lies outside the image."""
-        cells = np.clip((points / self._cell + (1 - shift)).astype(np.int32), 0, self._limit)
-        return np.asarray(cells[:, 1] * np.int32(self._columns) + cells[:, 0])
+        scale, start = np.float32(1 / self._cell), np.float32(1 - shift)
+        column = np.clip((x * scale + start).astype(np.int32), 0, self._columns - 2)
+        row = np.clip((y * scale + start).astype(np.int32), 0, self._rows - 2)
+        return np.asarray(row * np.int32(self._columns) + column)
 
     def nearest(self, queries: Float32) -> tuple[NDArray[np.int64], Float32]:
         """The nearest point to each query.
@@ -72,13 +74,16 @@ class Lookup:
         :param queries: float32 [N, 2], pixels.
         :returns: int64 [N], -1 where there is none within the radius, and float32 [N], distance in pixels.
         """
-        first = self._index(queries, 0.5)
-        around = np.array([0, 1, self._columns, self._columns + 1], np.int32)[:, None]
-        label = self._label[first + around]
-        squared = np.square(self._x[label] - queries[:, 0]) + np.square(self._y[label] - queries[:, 1])
-        best, rows = squared.argmin(0), np.arange(len(queries))
-        shortest = np.sqrt(squared[best, rows])
-        return np.where(shortest <= self._radius, label[best, rows], -1).astype(np.int64), shortest
+        x, y = np.ascontiguousarray(queries.T)
+        first = self._index(x, y, 0.5)
+        label = self._label[first + np.array([0, 1, self._columns, self._columns + 1], np.int32)[:, None]]
+        squared = np.square(self._x[label] - x) + np.square(self._y[label] - y)
+        for half in (2, 1):
+            closer = squared[half:] < squared[:half]
+            label = np.where(closer, label[half:], label[:half])
+            squared = np.minimum(squared[half:], squared[:half])
+        shortest = np.sqrt(squared[0])
+        return np.where(shortest <= self._radius, label[0], -1).astype(np.int64), shortest
 
 
 def unique_claims(claim: NDArray[np.int64], cost: Float32) -> NDArray[np.int64]:
@@ -89,14 +94,24 @@ def unique_claims(claim: NDArray[np.int64], cost: Float32) -> NDArray[np.int64]:
     :returns: int64 [N], the claims with the losers' set to -1.
     """
     claiming = np.flatnonzero(claim >= 0)
-    # The last to write into a place keeps it: the cheapest, and of those the lowest index.
-    order = claiming[np.argsort(cost[claiming], kind="stable")[::-1]]
-    owner = np.empty(claim.max(initial=0) + 1, np.int64)
-    owner[claim[order]] = order
-    kept = np.full_like(claim, -1)
-    winners = owner[claim[claiming]] == claiming
-    kept[claiming[winners]] = claim[claiming[winners]]
+    kept: NDArray[np.int64] = claim.copy()
+    kept[claiming[_outdone(claim[claiming], cost[claiming])]] = -1
     return kept
+
+
+def _outdone(places: NDArray[np.int64], ranks: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of those in one place are not the first of them by rank; of equal ranks the lower index is first; bool."""
+    lost = np.zeros(len(places), bool)
+    ordered = np.sort(places)
+    shared = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(shared) == 0:
+        return lost
+    # Few share a place as a rule, so that only those few are sorted by rank.
+    found = np.minimum(np.searchsorted(shared, places), len(shared) - 1)
+    rows = np.flatnonzero(shared[found] == places)
+    rows = rows[np.lexsort((ranks[rows], places[rows]))]
+    lost[rows[1:]] = places[rows[1:]] == places[rows[:-1]]
+    return lost
 
 
 def search(
@@ -121,12 +136,19 @@ def search(
         return np.full(len(predicted), -1, np.int64)
     squared = np.square(np.subtract.outer(predicted[:, 0], points[:, 0]))
     squared += np.square(np.subtract.outer(predicted[:, 1], points[:, 1]))
-    alike = similarity_matrix(descriptors, candidates)
-    alike[squared > radius**2] = -1
-    best = alike.argmax(1)
-    rows = np.arange(len(predicted))
-    mutual = alike.argmax(0)[best] == rows
-    return np.where(mutual & (alike[rows, best] >= least), best, -1)
+    # The few pairs that are near, and of them for each track and for each detection the most alike.
+    track, detection = np.divmod(np.flatnonzero(squared <= radius**2), len(points))
+    alike = similarity(descriptors[track], candidates[detection])
+    order = np.argsort(-alike, kind="stable")[::-1]
+    # The last to write into a place keeps it.
+    best_of_track, best_of_detection = np.full(len(predicted), -1), np.full(len(points), -1)
+    best_of_track[track[order]] = order
+    best_of_detection[detection[order]] = order
+    pair = best_of_track[best_of_track >= 0]
+    pair = pair[(best_of_detection[detection[pair]] == pair) & (alike[pair] >= least)]
+    claim = np.full(len(predicted), -1)
+    claim[track[pair]] = detection[pair]
+    return claim
 
 
 def crowded(points: Float32, ids: NDArray[np.uint32], radius: float) -> NDArray[np.bool_]:
@@ -137,10 +159,5 @@ def crowded(points: Float32, ids: NDArray[np.uint32], radius: float) -> NDArray[
     :param radius: pixels.
     :returns: bool [N].
     """
-    cells = np.maximum(points / max(radius, 1e-3), 0).astype(np.int64)
-    cells = cells[:, 1] * (cells[:, 0].max(initial=0) + 1) + cells[:, 0]
-    order = np.argsort(ids)[::-1]
-    # The last to write into a cell keeps it: the oldest.
-    oldest = np.empty(cells.max(initial=0) + 1, np.int64)
-    oldest[cells[order]] = order
-    return np.asarray(oldest[cells] != np.arange(len(points)))
+    x, y = np.maximum(points.T / np.float32(max(radius, 1e-3)), 0).astype(np.int64)
+    return _outdone(y * (x.max(initial=0) + 1) + x, ids)

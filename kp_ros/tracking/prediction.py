@@ -43,9 +43,11 @@ class FlowField:
         """
         if self.motion is None or len(points) == 0:
             return np.array(points)
-        places = ((points + 0.5) / self.scale - 0.5).astype(np.float32)
-        moved = cv2.remap(self.motion, places[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
-        return np.asarray(points + moved * self.scale, np.float32)
+        x, y = ((points.T + np.float32(0.5)) / self.scale[:, None] - np.float32(0.5))[:, None]
+        moved = cv2.remap(self.motion, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+        moved *= self.scale
+        moved += points
+        return np.asarray(moved, np.float32)
 
     def frames_inside(self, points: Float32, shape: tuple[int, ...]) -> Float32:
         """How many frames points stay in the image if they go on as they move now.

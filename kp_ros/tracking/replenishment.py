@@ -20,8 +20,10 @@ def inside(points: Float32, shape: tuple[int, ...], border: float) -> NDArray[np
     :param border: pixels.
     :returns: bool [N].
     """
-    limit = np.array([shape[1] - 1 - border, shape[0] - 1 - border], np.float32)
-    return np.asarray(((points >= border) & (points <= limit)).all(1))
+    x, y = points.T
+    within = (x >= border) & (x <= shape[1] - 1 - border)
+    within &= (y >= border) & (y <= shape[0] - 1 - border)
+    return np.asarray(within)
 
 
 def texture(thumbnail: NDArray[np.uint8], shape: tuple[int, ...], points: Float32) -> Float32:

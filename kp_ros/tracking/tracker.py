@@ -16,13 +16,15 @@ from kp_ros.tracking.lucas_kanade import flow
 from kp_ros.tracking.options import TrackerOptions
 from kp_ros.tracking.prediction import CoarseFlow, FlowField, halved, relocate, thumbnail
 from kp_ros.tracking.replenishment import inside, open_places, texture, worthiest
+from kp_ros.tracking.table import TrackTable
 from kp_ros.tracking.templates import Sampler
 from kp_ros.tracking.verification import EpipolarGeometry, RayMap, fit_geometry
 
 Booleans = NDArray[np.bool_]
-_IDENTITY = np.eye(2, dtype=np.float32)
 #: Where a prediction leads to so large a share of the templates, a quicker one does as well.
 _CALM = 0.9
+#: Then the warps change slowly, too: they are looked after in every so many frames.
+_BEND_EVERY = 3
 #: Where a frame gives less than this share of the tracks in new ones, no others are looked for in the next frames.
 _SATURATED = 0.02
 _REST_FRAMES = 2
@@ -58,7 +60,7 @@ class _Carried:
     :ivar found: bool [N], those that were found there.
     :ivar alive: bool [N], those of them that stay.
     :ivar renew: bool [N], whose template is to be taken anew.
-    :ivar warp: float32 [N, 2, 2], of the templates; those of points not found mean nothing.
+    :ivar warp: float32 [2, 2, N], of the templates; those of points not found mean nothing.
     :ivar calm: the first guess led to nearly all of them.
     :ivar geometry: what the frames' points agree on; None where that is nothing.
     """
@@ -118,22 +120,19 @@ class HybridTracker:
     def __init__(self, options: TrackerOptions) -> None:
         self.options = options
         self._sampler = Sampler(options.template_points, options.template_spacing)
-        # Rows [0, count) belong to the tracks, in the order of self._tracks; the dead are overwritten by the last.
-        self._templates = self._sampler.empty(options.max_tracks)
-        self._warp = np.zeros((options.max_tracks, 2, 2), np.float32)
+        self._table = TrackTable(options.max_tracks, self._sampler)
         self._coarse = CoarseFlow()
-        self._calm = False
+        self._calm, self._unbent_frames = False, 0
         self._rays: RayMap | None = None
         self._resting, self._enough = 0, 0
         self._next_id = 0
-        self._tracks: Tracks | None = None
         self._last: _Frame | None = None
 
     def reset(self) -> None:
         """Forget all tracks; ids go on counting and are never used again."""
-        self._tracks = None
+        self._table.clear()
         self._last = None
-        self._calm, self._resting = False, 0
+        self._calm, self._unbent_frames, self._resting = False, 0, 0
 
     def update(self, image: NDArray[np.uint8], stamp_ns: int, features: Features, camera: Camera | None) -> Tracks:
         """Carry the tracks on to one more image; see :class:`kp_ros.tracking.base.Tracker`."""
@@ -143,36 +142,33 @@ class HybridTracker:
         """Do the steps that need no detections; see :class:`kp_ros.tracking.base.Tracker`."""
         if self._last is not None and image.shape != self._last.smooth.shape:
             self.reset()
-        frame, tracks, last = _Frame.of(image, stamp_ns), self._tracks, self._last
+        frame, tracks, last = _Frame.of(image, stamp_ns), self._table.tracks, self._last
         flown = self._coarse.between(last.thumbnail if last else None, frame.thumbnail, image.shape, self._calm)
-        if tracks is None or last is None or len(tracks) == 0:
+        if last is None or len(tracks) == 0:
             return Followed(frame, camera, flown, None)
         return Followed(frame, camera, flown, self._carry(tracks, flown.predict(tracks.keypoints), last, frame, camera))
 
     def join(self, followed: Followed, features: Features) -> Tracks:
         """Do the steps that need the detections; see :class:`kp_ros.tracking.base.Tracker`."""
         frame, flown, carried = followed.frame, followed.flown, followed.carried
-        tracks, last = self._tracks, self._last
-        if tracks is not None:
-            a, b = tracks.descriptors, features.descriptors
-            if a.shape[1] != b.shape[1] or a.dtype != b.dtype:
-                # Another detector: no track can be told from its points.
-                self.reset()
-                tracks, carried, flown = None, None, FlowField(None, flown.scale)
+        table, last = self._table, self._last
+        if not table.describes_like(features):
+            # Another detector: no track can be told from its points.
+            self.reset()
+            table.describe_like(features)
+            carried, flown = None, FlowField(None, flown.scale)
         renewed, free = np.zeros(0, np.int64), np.ones(len(features), bool)
-        if tracks is None:
-            tracks = _none(features)
-        elif last is not None and carried is not None:
-            before = len(tracks)
-            carried = self._relocated(tracks, carried, last, followed, features)
-            tracks, renewed = self._settle(tracks, carried, last, frame, features)
-            if len(tracks) < (1 - self.options.relocation_share) * before:
+        if last is not None and carried is not None:
+            before = len(table)
+            carried = self._relocated(table.tracks, carried, last, followed, features)
+            renewed = self._settle(carried, last, frame, features)
+            if len(table) < (1 - self.options.relocation_share) * before:
                 # What most tracks did not follow is no flow: the view was cut.
                 flown = FlowField(None, flown.scale)
-            free = self._confirm(tracks, frame.smooth.shape, features)
-        self._tracks = self._replenish(tracks, frame, features, free, flown, renewed)
+            free = self._confirm(frame.smooth.shape, features)
+        self._replenish(frame, features, free, flown, renewed)
         self._last = frame
-        return self._tracks[np.argsort(self._tracks.track_id)]
+        return table.by_age()
 
     def _carry(
         self, tracks: Tracks, predicted: Float32, last: _Frame, frame: _Frame, camera: Camera | None
@@ -184,11 +180,13 @@ class HybridTracker:
         index = np.flatnonzero(alive)
         first, second = start[index], points[index]
         rays = self._rays_of(camera)
-        geometry = fit_geometry(first, second, rays, options.epipolar_pixels, options.epipolar_sample)
-        if geometry is not None:
-            distance = geometry.distance(first, second)
-            if np.median(distance) <= options.epipolar_pixels:
-                alive[index] = distance <= options.epipolar_pixels
+        fitted = fit_geometry(first, second, rays, options.epipolar_pixels, options.epipolar_sample)
+        geometry = None
+        if fitted is not None:
+            geometry, distance = fitted
+            fits = distance <= options.epipolar_pixels
+            if 2 * np.count_nonzero(fits) >= len(fits):
+                alive[index] = fits
             else:
                 geometry = None
                 # Where most points held, yet no rigid scene explains them, there is no ground to prefer some of them.
@@ -204,40 +202,35 @@ class HybridTracker:
         predicted = relocate(tracks, features)
         return carried if predicted is None else self._carry(tracks, predicted, last, followed.frame, followed.camera)
 
-    def _settle(
-        self, tracks: Tracks, carried: _Carried, last: _Frame, frame: _Frame, features: Features
-    ) -> tuple[Tracks, NDArray[np.int64]]:
-        """Step 5: the tracks in this frame, and which of their templates must be taken anew."""
-        options, points, alive = self.options, carried.points, carried.alive
+    def _settle(self, carried: _Carried, last: _Frame, frame: _Frame, features: Features) -> NDArray[np.int64]:
+        """Step 5: bring the tracks into this frame; the rows whose templates must be taken anew."""
+        options, points, alive, tracks = self.options, carried.points, carried.alive, self._table.tracks
         self._calm = carried.calm
-        self._warp[: len(tracks)][carried.found] = carried.warp[carried.found]
+        self._unbent_frames = (self._unbent_frames + 1) % _BEND_EVERY if self._calm else 0
+        np.copyto(self._table.warp[..., : len(tracks)], carried.warp, where=carried.found)
         self._rescue(tracks, carried, frame, features)
         index = np.flatnonzero(alive)
-        alive[index] = ~crowded(points[index], tracks.track_id[index], options.duplicate_pixels)
+        alive[index[crowded(points[index], tracks.track_id[index], options.duplicate_pixels)]] = False
         # The limit may have been lowered: the youngest go.
         index = np.flatnonzero(alive)
-        alive[index[np.argsort(tracks.track_id[index])[options.max_tracks :]]] = False
+        if len(index) > options.max_tracks:
+            alive[index[np.argsort(tracks.track_id[index])[options.max_tracks :]]] = False
         seconds = max(frame.stamp_ns - last.stamp_ns, 1) * 1e-9
-        moved = Tracks(
-            tracks.track_id,
-            tracks.age + np.uint32(1),
-            points,
-            ((points - tracks.keypoints) / seconds).astype(np.float32),
-            tracks.scores,
-            tracks.descriptors,
-        )
-        order = self._compact(alive)
-        return moved[order], np.flatnonzero(carried.renew[order])
+        np.divide(points - tracks.keypoints, seconds, out=tracks.velocity)
+        tracks.keypoints[:] = points
+        tracks.age[:] += np.uint32(1)
+        return np.flatnonzero(carried.renew[self._table.keep(alive)])
 
     def _find(
         self, start: Float32, predicted: Float32, last: _Frame, frame: _Frame
     ) -> tuple[Float32, Booleans, Booleans, Float32, bool]:
         """Steps 2 and 3: points, found, renew, warp and calm of :class:`_Carried`."""
         options, count = self.options, len(start)
-        points, warp, correlation = self._register(slice(0, count), frame, predicted)
+        bend = self._unbent_frames == 0
+        points, warp, correlation = self._register(slice(0, count), frame, predicted, bend)
         found = (correlation >= options.template_correlation) & _near(points, predicted, options.template_shift)
         calm = bool(found.mean() >= _CALM)
-        area = np.abs(warp[:, 0, 0] * warp[:, 1, 1] - warp[:, 0, 1] * warp[:, 1, 0])
+        area = np.abs(warp[0, 0] * warp[1, 1] - warp[0, 1] * warp[1, 0])
         renew = found & ((area > options.template_zoom) | (area < 1 / options.template_zoom))
         missed = np.flatnonzero(~found)
         followed, status = flow(last.half, frame.half, start[missed], predicted[missed], options.flow_window)
@@ -245,7 +238,7 @@ class HybridTracker:
         again, again_warp, correlation = self._register(missed, frame, followed)
         good = (correlation >= options.template_correlation) & _near(again, followed, options.flow_shift)
         index = missed[good]
-        points[index], warp[index], found[index] = again[good], again_warp[good], True
+        points[index], warp[..., index], found[index] = again[good], again_warp[..., good], True
         # The old template must still be recognised: else something has slid in front of the point and would take over
         # its id.
         changed = ~good & (correlation >= options.renewal_correlation)
@@ -258,10 +251,15 @@ class HybridTracker:
         found[index] &= whole[index]
         return points, found, renew & whole, warp, calm
 
-    def _register(self, index: Any, frame: _Frame, expected: Float32) -> tuple[Float32, Float32, Float32]:
-        return self._sampler.register(
-            frame.smooth, self._templates[index], expected, self._warp[index], self.options.template_iterations
+    def _register(
+        self, index: Any, frame: _Frame, expected: Float32, bend: bool = True
+    ) -> tuple[Float32, Float32, Float32]:
+        templates, warp, iterations = (
+            self._table.templates[index],
+            self._table.warp[..., index],
+            self.options.template_iterations,
         )
+        return self._sampler.register(frame.smooth, templates, expected, warp, iterations, bend)
 
     def _rescue(self, tracks: Tracks, carried: _Carried, frame: _Frame, features: Features) -> None:
         """Look for lost tracks among the detections; in place, put those found where they are and keep them alive."""
@@ -285,29 +283,12 @@ class HybridTracker:
         if carried.geometry is not None:
             good &= carried.geometry.distance(tracks.keypoints[lost], again) <= options.epipolar_pixels
         index = lost[good]
-        carried.points[index], self._warp[index], carried.alive[index] = again[good], warp[good], True
+        carried.points[index], carried.alive[index] = again[good], True
+        self._table.warp[..., index] = warp[..., good]
 
-    def _compact(self, alive: Booleans) -> NDArray[np.int64]:
-        """Close the gaps of the dead with the last rows; returns which row went where, int64 [number alive]."""
-        count = int(alive.sum())
-        holes, movers = np.flatnonzero(~alive[:count]), count + np.flatnonzero(alive[count:])
-        self._templates[holes] = self._templates[movers]
-        self._warp[holes] = self._warp[movers]
-        order = np.arange(count)
-        order[holes] = movers
-        return order
-
-    def _make_room(self, rows: int) -> None:
-        """Add rows where the limit has been raised since the last frame."""
-        room = len(self._warp)
-        if rows > room:
-            templates, warp = self._sampler.empty(rows), np.zeros((rows, 2, 2), np.float32)
-            templates[:room], warp[:room] = self._templates, self._warp
-            self._templates, self._warp = templates, warp
-
-    def _confirm(self, tracks: Tracks, shape: tuple[int, ...], features: Features) -> Booleans:
-        """Step 6, in place; which detections are left, bool [M]."""
-        options = self.options
+    def _confirm(self, shape: tuple[int, ...], features: Features) -> Booleans:
+        """Step 6; which detections are left, bool [M]."""
+        options, tracks = self.options, self._table.tracks
         claim, distance = Lookup(features.keypoints, shape, options.confirm_pixels).nearest(tracks.keypoints)
         close = np.flatnonzero(claim >= 0)
         alike = similarity(tracks.descriptors[close], features.descriptors[claim[close]])
@@ -326,33 +307,15 @@ class HybridTracker:
         return self._rays
 
     def _replenish(
-        self,
-        tracks: Tracks,
-        frame: _Frame,
-        features: Features,
-        free: Booleans,
-        flown: FlowField,
-        renewed: NDArray[np.int64],
-    ) -> Tracks:
-        new = self._begin(tracks, frame, features, free, flown)
-        count = len(tracks)
+        self, frame: _Frame, features: Features, free: Booleans, flown: FlowField, renewed: NDArray[np.int64]
+    ) -> None:
+        """Step 7, and new templates for the rows of tracks that need one."""
+        new = self._begin(self._table.tracks, frame, features, free, flown)
         if len(new) == len(renewed) == 0:
-            return tracks
-        rows = np.concatenate([renewed, np.arange(count, count + len(new))])
-        keypoints = np.concatenate([tracks.keypoints, new.keypoints]).astype(np.float32)
-        self._make_room(self.options.max_tracks)
-        self._templates[rows] = self._sampler.take(frame.smooth, keypoints[rows])
-        self._warp[rows] = _IDENTITY
-        ids = np.arange(self._next_id, self._next_id + len(new), dtype=np.uint32)
+            return
+        rows = np.concatenate([renewed, self._table.append(new, self._next_id)])
         self._next_id += len(new)
-        return Tracks(
-            np.concatenate([tracks.track_id, ids]),
-            np.concatenate([tracks.age, np.ones(len(new), np.uint32)]),
-            keypoints,
-            np.concatenate([tracks.velocity, np.zeros((len(new), 2), np.float32)]),
-            np.concatenate([tracks.scores, new.scores]),
-            np.concatenate([tracks.descriptors, new.descriptors]),
-        )
+        self._table.put_templates(rows, self._sampler.take(frame.smooth, self._table.tracks.keypoints[rows]))
 
     def _begin(self, tracks: Tracks, frame: _Frame, features: Features, free: Booleans, flown: FlowField) -> Features:
         """The detections that become tracks."""
@@ -372,10 +335,3 @@ class HybridTracker:
         self._resting = _REST_FRAMES if len(new) < few else 0
         self._enough = len(tracks) + len(new) - int(few)
         return new
-
-
-def _none(features: Features) -> Tracks:
-    """No tracks, with descriptors of the same kind as the features'."""
-    numbers, pairs = np.zeros(0, np.uint32), np.zeros((0, 2), np.float32)
-    empty = features[:0]
-    return Tracks(numbers, numbers, pairs, pairs, empty.scores, empty.descriptors)
