@@ -115,6 +115,8 @@ class HybridTracker:
        steps are done again from there. What is found on top of an older point ends.
     6. Detections on tracks confirm them: the track takes over their score and descriptor.
     7. Free detections begin new tracks, first those with much texture and a long way to the image's edge.
+
+    Where little moves and few tracks end, the last two steps are done in every third frame.
     """
 
     def __init__(self, options: TrackerOptions) -> None:
@@ -157,7 +159,7 @@ class HybridTracker:
             self.reset()
             table.describe_like(features)
             carried, flown = None, FlowField(None, flown.scale)
-        renewed, free = np.zeros(0, np.int64), np.ones(len(features), bool)
+        renewed, free, calm = np.zeros(0, np.int64), np.ones(len(features), bool), False
         if last is not None and carried is not None:
             before = len(table)
             carried = self._relocated(table.tracks, carried, last, followed, features)
@@ -165,8 +167,12 @@ class HybridTracker:
             if len(table) < (1 - self.options.relocation_share) * before:
                 # What most tracks did not follow is no flow: the view was cut.
                 flown = FlowField(None, flown.scale)
+            calm = carried.calm
+        rests = self._rests()
+        if len(table) and not (rests and calm):
             free = self._confirm(frame.smooth.shape, features)
-        self._replenish(frame, features, free, flown, renewed)
+        new = features[:0] if rests else self._begin(table.tracks, frame, features, free, flown)
+        self._replenish(frame, new, renewed)
         self._last = frame
         return table.by_age()
 
@@ -180,7 +186,8 @@ class HybridTracker:
         index = np.flatnonzero(alive)
         first, second = start[index], points[index]
         rays = self._rays_of(camera)
-        fitted = fit_geometry(first, second, rays, options.epipolar_pixels, options.epipolar_sample)
+        sample = options.epipolar_sample // (2 if calm else 1)
+        fitted = fit_geometry(first, second, rays, options.epipolar_pixels, sample)
         geometry = None
         if fitted is not None:
             geometry, distance = fitted
@@ -227,7 +234,7 @@ class HybridTracker:
         """Steps 2 and 3: points, found, renew, warp and calm of :class:`_Carried`."""
         options, count = self.options, len(start)
         bend = self._unbent_frames == 0
-        points, warp, correlation = self._register(slice(0, count), frame, predicted, bend)
+        points, warp, correlation = self._register(slice(0, count), frame, predicted, options.template_iterations, bend)
         found = (correlation >= options.template_correlation) & _near(points, predicted, options.template_shift)
         calm = bool(found.mean() >= _CALM)
         area = np.abs(warp[0, 0] * warp[1, 1] - warp[0, 1] * warp[1, 0])
@@ -235,7 +242,8 @@ class HybridTracker:
         missed = np.flatnonzero(~found)
         followed, status = flow(last.half, frame.half, start[missed], predicted[missed], options.flow_window)
         missed, followed = missed[status], followed[status]
-        again, again_warp, correlation = self._register(missed, frame, followed)
+        # Where one step is not enough, the template leads farther from there than it may.
+        again, again_warp, correlation = self._register(missed, frame, followed, 1)
         good = (correlation >= options.template_correlation) & _near(again, followed, options.flow_shift)
         index = missed[good]
         points[index], warp[..., index], found[index] = again[good], again_warp[..., good], True
@@ -252,13 +260,9 @@ class HybridTracker:
         return points, found, renew & whole, warp, calm
 
     def _register(
-        self, index: Any, frame: _Frame, expected: Float32, bend: bool = True
+        self, index: Any, frame: _Frame, expected: Float32, iterations: int, bend: bool = True
     ) -> tuple[Float32, Float32, Float32]:
-        templates, warp, iterations = (
-            self._table.templates[index],
-            self._table.warp[..., index],
-            self.options.template_iterations,
-        )
+        templates, warp = self._table.templates[index], self._table.warp[..., index]
         return self._sampler.register(frame.smooth, templates, expected, warp, iterations, bend)
 
     def _rescue(self, tracks: Tracks, carried: _Carried, frame: _Frame, features: Features) -> None:
@@ -277,7 +281,7 @@ class HybridTracker:
         if len(lost) == 0:
             return
         detected = features.keypoints[claim]
-        again, warp, correlation = self._register(lost, frame, detected)
+        again, warp, correlation = self._register(lost, frame, detected, options.template_iterations)
         good = (correlation >= options.template_correlation) & _near(again, detected, options.template_shift)
         good &= inside(again, shape, options.border_pixels)
         if carried.geometry is not None:
@@ -306,11 +310,15 @@ class HybridTracker:
             self._rays = None if camera is None else RayMap(camera)
         return self._rays
 
-    def _replenish(
-        self, frame: _Frame, features: Features, free: Booleans, flown: FlowField, renewed: NDArray[np.int64]
-    ) -> None:
-        """Step 7, and new templates for the rows of tracks that need one."""
-        new = self._begin(self._table.tracks, frame, features, free, flown)
+    def _rests(self) -> bool:
+        """Whether no new tracks are looked for in this frame: few were found lately, and few have ended since."""
+        if self._resting == 0 or len(self._table) < max(self._enough, self.options.max_tracks // 2):
+            return False
+        self._resting -= 1
+        return True
+
+    def _replenish(self, frame: _Frame, new: Features, renewed: NDArray[np.int64]) -> None:
+        """Begin new tracks, and take new templates for them and for the rows of tracks that need one."""
         if len(new) == len(renewed) == 0:
             return
         rows = np.concatenate([renewed, self._table.append(new, self._next_id)])
@@ -318,11 +326,8 @@ class HybridTracker:
         self._table.put_templates(rows, self._sampler.take(frame.smooth, self._table.tracks.keypoints[rows]))
 
     def _begin(self, tracks: Tracks, frame: _Frame, features: Features, free: Booleans, flown: FlowField) -> Features:
-        """The detections that become tracks."""
+        """Step 7: the detections that become tracks."""
         options, shape = self.options, frame.smooth.shape
-        if self._resting > 0 and len(tracks) >= max(self._enough, options.max_tracks // 2):
-            self._resting -= 1
-            return features[:0]
         places = features.keypoints
         free = free & open_places(places, tracks.keypoints, shape, options.spacing_pixels, self._sampler.reach)
         features = features[free]
