@@ -49,9 +49,11 @@ _SAMPLE_DEVIATIONS = 4.0
 _WRONG = 3
 #: Share of the reference image's tracks that mono's initialisation needs; with less it takes a new reference.
 _REFERENCE_LEFT = 0.4
-#: Deviation of the inverse depth of a point of which nothing is known, as a share of the scene's.
-_UNKNOWN_DEPTH = 1.0
-#: Deviation of an inverse depth up to which a point takes part in the window, as a share of the scene's.
+#: Deviation of the inverse depth of a point of which nothing is known, as a share of the scene's: it may be many times
+#: nearer. To expect less puts what comes near down as wrong, and with it what tells a monocular scale.
+_UNKNOWN_DEPTH = 8.0
+#: Deviation of an inverse depth up to which a point takes part in the window, as a share of the scene's, or of its own
+#: where it is nearer.
 _KNOWN_DEPTH = 0.2
 #: Factor on the covariance of a pose that is weak.
 _DOUBT = 10.0
@@ -368,7 +370,8 @@ class VisualOdometry:
         table = self._table[np.isin(self._table.track_id, keyframe.observations.track_id)]
         points = self._poses.points(table)
         # To ask for a large inverse depth would take those that noise has made too large.
-        sure = points.certain(1.0) & (points.variance < (_KNOWN_DEPTH / self._scene_depth()) ** 2)
+        nearness = np.maximum(points.inverse_depth, 1 / self._scene_depth())
+        sure = points.certain(1.0) & (points.variance < (_KNOWN_DEPTH * nearness) ** 2)
         places = points[sure].places()
         return WindowProblem(keyframe, table.track_id[sure], places, self._scene_depth(), self._mode is not Mode.MONO)
 

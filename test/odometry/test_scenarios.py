@@ -154,6 +154,15 @@ def test_a_truck_with_more_points_than_the_street_carries_no_pose_away() -> None
     assert min(result.health.inlier_ratio for result in results) < 0.6
 
 
+def test_what_comes_into_view_much_nearer_than_the_rest_tells_the_way_too() -> None:
+    scene = drive(
+        forward(26, 0.4), noise=0.2, moving=lambda frame: np.array([2.5, 0 if frame >= 15 else -300, 8])
+    )  # stands still, hidden at first
+    results = estimate(scene.frames, Mode.MONO)
+    assert min(result.health.inlier_ratio for result in results[14:]) > 0.9
+    assert trajectory_error(results, scene.truth, True) < 0.02
+
+
 def test_a_turn_amid_the_way_is_followed_in_mono() -> None:
     straight = forward(22)
     scene = drive([*straight, *(straight[-1] @ pose for pose in forward(14, 0.0, 0.015)[1:])])
