@@ -78,8 +78,8 @@ def export(
         model = to_onnx(graph)
         described = metadata | {
             "stride": str(STRIDE),
-            "border": str(graph.border),
-            "block": str(graph.block),
+            "border": str(graph.border * graph.unit),
+            "block": str(graph.block * graph.unit),
             "max_keypoints": str(max_keypoints),
             "descriptor_size": str(network.descriptor_size),
             "descriptor_norm": "l2",

@@ -41,7 +41,7 @@ class DenseNetwork(Protocol):
     """A network that a policy can be made of: float [N, C, H, W] in 0..255 to logits and descriptors."""
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """:returns: logits [N, r * r, H/r, W/r] and descriptors [N, D, h, w]."""
+        """:returns: logits [N, r * r, H/r, W/r], block-wise, and descriptors [N, D, h, w]."""
         ...
 
 
@@ -80,8 +80,7 @@ class Policy(nn.Module):
             if self.descriptor_network is not None:
                 with torch.no_grad():
                     _, descriptors = self.descriptor_network(flat)
-        side = flat.shape[-2] // logits.shape[-2]
-        logits = F.pixel_shuffle(logits.float(), side) if side > 1 else logits.float()
+        logits = logit_map(logits.float())
         if descriptors is None:
             return PolicyMaps(logits.reshape(batch, frames, *flat.shape[-2:]))
         return PolicyMaps(

@@ -23,12 +23,12 @@ from training.filters import local_maxima
 from training.geometry.image_plane import inside, pixel_grid, sample_map, warp_points
 from training.losses.description import assignment_loss
 from training.losses.detection import corner_response, detection_loss, propose_labels
-from training.networks.keypoint_network import probability_map
+from training.networks.keypoint_network import logit_map, probability_map
 from training.networks.making import NetworkChoice, start_network
 from training.optimisation import TrainerSettings
 from training.precision import Precision, autocast
 from training.run_log import LOG_EVERY
-from training.runs import load_network
+from training.runs import begin_with
 from training.schedules import Schedule, Shape
 from training.trainer import train
 
@@ -56,7 +56,8 @@ class PretrainConfig:
     :ivar seed: of the weights and of all random choices.
     :ivar checkpoint_every: steps.
     :ivar threads: of torch.
-    :ivar start: a run's ``last.pt`` to begin with, of the same network; None begins with random weights.
+    :ivar start: a run's ``last.pt`` to begin with: of another network, the parts that both have; None begins with
+        random weights.
     """
 
     photographs: list[Path]
@@ -98,7 +99,7 @@ class Pretraining(nn.Module):
         images = torch.cat([batch.reference, batch.target]).contiguous(memory_format=torch.channels_last)
         with autocast(config.precision, images.device):
             logits, descriptors = self.network(images)
-        logits, descriptors = logits.float(), descriptors.float()
+        logits, descriptors = logit_map(logits.float()), descriptors.float()
         probabilities = torch.maximum(probability_map(logits.detach()), self.of_negatives(images))
         reference, target = probabilities.chunk(2)
         share = corner_share(config, step)
@@ -145,7 +146,7 @@ class Pretraining(nn.Module):
         with autocast(self.config.precision, images.device):
             logits, _ = self.network(255 - images)
         self.network.train(self.training)
-        return probability_map(logits.float())
+        return probability_map(logit_map(logits.float()))
 
 
 def corner_share(config: PretrainConfig, step: int) -> float:
@@ -218,7 +219,7 @@ def pretrain(config: PretrainConfig, folder: Path) -> int:
     record_training_frames(folder, map(read_photograph_folder, config.photographs), ancestors)
     count = config.steps * config.accumulate
     dataset = HomographyPairs(photographs, config.homography, config.appearance, config.batch_size, count, config.seed)
-    network = load_network(config.start) if config.start else start_network(config.network)
+    network = begin_with(config.start, config.network) if config.start else start_network(config.network)
     objective = Pretraining(network, config)
     objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out of its stubs
     return train(objective, dataset, trainer_settings(config), folder)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch.nn.functional as F
 import yaml
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
 from training.checkpoint import CheckpointError, load_checkpoint
 from training.networks.making import NetworkChoice, make_network
@@ -41,6 +42,29 @@ def load_network(checkpoint: Path) -> nn.Module:
             f"{checkpoint} is of another network than {checkpoint.parent / CONFIG} says; keep both together: {error}"
         ) from error
     return network.eval()
+
+
+def begin_with(checkpoint: Path, choice: NetworkChoice) -> nn.Module:
+    """A network to train on, with a run's weights; those of parts that the run's network has not are random.
+
+    A kernel that is wider now has the run's in its middle, and zeros around it: it computes the same.
+
+    :raises CheckpointError: the checkpoint is missing or damaged, or the networks share no part.
+    """
+    network = make_network(choice)
+    own, found = network.state_dict(), _network_state(load_checkpoint(checkpoint).model)
+    fitted = {name: _widened(value, own[name].shape) for name, value in found.items() if name in own}
+    shared = {name: value for name, value in fitted.items() if own[name].shape == value.shape}
+    if not shared:
+        raise CheckpointError(f"{checkpoint} has no part of the network '{choice.name}'; choose another start")
+    network.load_state_dict(shared, strict=False)
+    return network
+
+
+def _widened(kernel: Tensor, shape: Size) -> Tensor:
+    """A convolution's kernel [O, I, k, k] with the zeros around it that it lacks; anything else as it is."""
+    lacking = shape[-1] - kernel.shape[-1] if kernel.dim() == len(shape) == 4 else 0
+    return F.pad(kernel, [lacking // 2] * 4) if lacking > 0 and lacking % 2 == 0 else kernel
 
 
 def _network_state(state: dict[str, Tensor]) -> dict[str, Tensor]:

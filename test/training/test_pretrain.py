@@ -16,7 +16,7 @@ from training.configuration import load_config
 from training.data.homography_pairs import HomographyPairs, HomographySettings
 from training.data.photographs import Photograph
 from training.data.photometric import PhotometricSettings
-from training.networks.keypoint_network import KeypointNetwork, probability_map
+from training.networks.keypoint_network import KeypointNetwork, logit_map, probability_map
 from training.precision import Precision
 from training.pretrain import PretrainConfig, Pretraining, corner_share, hit_rate, pretrain
 from training.runs import load_network
@@ -127,7 +127,7 @@ def test_the_command_survives_a_kill(photographs: Path, unbroken: Path, tmp_path
 def test_a_runs_checkpoint_gives_its_network(unbroken: Path) -> None:
     network = load_network(unbroken)
     assert not network.training
-    name = "score.pixels.weight"
+    name = "score.context.weight"
     assert torch.equal(network.state_dict()[name], load_checkpoint(unbroken).model[f"network.{name}"])
 
 
@@ -141,7 +141,7 @@ def test_negatives_are_judged_as_images_and_move_no_statistics(photographs: Path
         found = objective.of_negatives(images)
         assert all(torch.equal(value, before[name]) for name, value in objective.state_dict().items())
         assert objective.network.training
-        expected = probability_map(objective.network.eval()(255 - images)[0])
+        expected = probability_map(logit_map(objective.network.eval()(255 - images)[0]))
     torch.testing.assert_close(found, expected)
 
 
@@ -153,5 +153,5 @@ def test_a_run_goes_on_from_another_ones_network(photographs: Path, unbroken: Pa
     )
     assert pretrain(config, tmp_path) == 1
     started, start = load_checkpoint(tmp_path / CHECKPOINT).model, load_checkpoint(unbroken).model
-    name = "network.score.pixels.weight"
+    name = "network.score.context.weight"
     torch.testing.assert_close(started[name], start[name], atol=1e-6, rtol=0)

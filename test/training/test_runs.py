@@ -8,7 +8,7 @@ import torch
 from kp_ros.errors import UserError
 from training.checkpoint import Checkpoint, CheckpointError, save_checkpoint
 from training.networks.making import NetworkChoice, make_network
-from training.runs import CONFIG, load_network, method_of_run, network_of_run
+from training.runs import CONFIG, begin_with, load_network, method_of_run, network_of_run
 
 
 def write_run(folder: Path, config: str, choice: NetworkChoice, prefix: str) -> Path:
@@ -38,6 +38,24 @@ def test_a_checkpoint_of_another_shape_says_where_to_look(tmp_path: Path) -> Non
     file = write_run(tmp_path, "steps: 3\n", NetworkChoice(settings={"width": 16}), "network.")
     with pytest.raises(CheckpointError, match=r"another network than .*config\.yaml"):
         load_network(file)
+
+
+def test_a_run_lends_another_network_the_parts_that_both_have(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    file = write_run(
+        tmp_path, "network: {name: cells, settings: {width: 16}}\n", NetworkChoice("cells", {"width": 16}), "network."
+    )
+    lender, borrower = (
+        load_network(file).state_dict(),
+        begin_with(file, NetworkChoice(settings={"width": 16})).state_dict(),
+    )
+    shared = {name for name, value in borrower.items() if name in lender and lender[name].shape == value.shape}
+    assert {"describe.weight", "trunk.stride8.0.weight"} <= shared
+    assert all(torch.equal(lender[name], borrower[name]) for name in shared)
+    narrow, wide = (state["trunk.stride4.0.0.weight"] for state in (lender, borrower))
+    assert torch.equal(wide[..., 1:-1, 1:-1], narrow) and wide.count_nonzero() == narrow.count_nonzero()
+    with pytest.raises(CheckpointError, match="no part"):
+        begin_with(file, NetworkChoice("vgg"))
 
 
 def test_unknown_networks_and_settings_are_named() -> None:

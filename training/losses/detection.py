@@ -126,14 +126,15 @@ def splat(points: Tensor, valid: Tensor, height: int, width: int, sigma: float =
 def cell_cross_entropy(logits: Tensor, heat: Tensor, visible: Tensor) -> Tensor:
     """Cross-entropy of each cell's 64 pixels and "none" (constant logit 0) against soft labels; mean over cells.
 
-    :param logits: [B, 64, h, w].
-    :param heat: [B, 1, 8h, 8w], label mass a pixel; what a cell lacks to 1 is the mass of "none".
-    :param visible: bool [B, 1, 8h, 8w]; cells that are not wholly visible do not count.
+    :param logits: [B, 1, H, W].
+    :param heat: [B, 1, H, W], label mass a pixel; what a cell lacks to 1 is the mass of "none".
+    :param visible: bool [B, 1, H, W]; cells that are not wholly visible do not count.
     """
     labels = F.pixel_unshuffle(heat, CELL)
     mass = labels.sum(1, keepdim=True)
     labels = torch.cat([labels / mass.clamp(min=1), (1 - mass).clamp(min=0)], 1)
-    logits = torch.cat([logits.float(), torch.zeros_like(logits[:, :1], dtype=torch.float32)], 1)
+    logits = F.pixel_unshuffle(logits.float(), CELL)
+    logits = torch.cat([logits, torch.zeros_like(logits[:, :1])], 1)
     losses = -(labels * logits.log_softmax(1)).sum(1)
     whole = F.pixel_unshuffle(visible.float(), CELL).amin(1) > 0
     return (losses * whole).sum() / whole.sum().clamp(min=1)
@@ -142,10 +143,10 @@ def cell_cross_entropy(logits: Tensor, heat: Tensor, visible: Tensor) -> Tensor:
 def detection_loss(logits: Tensor, points: Tensor, valid: Tensor, visible: Tensor) -> Tensor:
     """Cross-entropy of one view's cells against the label points in it.
 
-    :param logits: [B, 64, h, w].
+    :param logits: [B, 1, H, W].
     :param points: [B, N, 2], pixels of this view.
     :param valid: bool [B, N].
-    :param visible: bool [B, 1, 8h, 8w], what of this view the other sees.
+    :param visible: bool [B, 1, H, W], what of this view the other sees.
     """
     height, width = visible.shape[-2:]
     return cell_cross_entropy(logits, splat(points, valid, height, width), visible)

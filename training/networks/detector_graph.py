@@ -20,11 +20,14 @@ class DetectorGraph(nn.Module):
     """Image to keypoints, scores and descriptors.
 
     :param max_keypoints: K, rows of every output; the host drops those below its score threshold.
-    :param radius: of the non-maximum suppression, pixels (Chebyshev).
-    :param border: pixels at the image's edge without keypoints, a multiple of :attr:`block`, at least 2.
-    :ivar block: side, in pixels, of the blocks that are selected from. A local maximum is the best pixel of its block,
-        for its neighbourhood covers it, so that there is one candidate a block instead of one a pixel.
+    :param radius: of the non-maximum suppression, in units (Chebyshev).
+    :param border: units at the image's edge without keypoints, a multiple of :attr:`block`, at least 2.
+    :ivar unit: side, in pixels, of what a value of the map stands for that is selected from: a pixel.
+    :ivar block: side, in units, of the blocks that are selected from. A local maximum is the best of its block, for its
+        neighbourhood covers it, so that there is one candidate a block instead of one a pixel.
     """
+
+    unit = 1
 
     offset_x: Tensor
     offset_y: Tensor
@@ -104,8 +107,13 @@ def sample_descriptors(descriptors: Tensor, keypoints: Tensor) -> Tensor:
     :param keypoints: float32 [K, 2], pixels.
     :returns: float32 [K, D].
     """
-    size, height, width = descriptors.shape[1:]
-    rows = descriptors.reshape(size, -1).transpose(0, 1)
+    return unit(sample_cells(descriptors, keypoints))
+
+
+def sample_cells(values: Tensor, keypoints: Tensor) -> Tensor:
+    """Bilinear interpolation of a map [1, C, h, w] of 8 x 8 cells at keypoints [K, 2], pixels: float32 [K, C]."""
+    size, height, width = values.shape[1:]
+    rows = values.reshape(size, -1).transpose(0, 1)
     cells = (keypoints + 0.5) / CELL - 0.5
     x = cells[:, 0].clamp(min=0).minimum(cells.new_tensor(1.0) * (width - 1))
     y = cells[:, 1].clamp(min=0).minimum(cells.new_tensor(1.0) * (height - 1))
@@ -114,6 +122,9 @@ def sample_descriptors(descriptors: Tensor, keypoints: Tensor) -> Tensor:
     first = top * width + left
     upper = rows.index_select(0, first) * (1 - u) + rows.index_select(0, first + 1) * u
     lower = rows.index_select(0, first + width) * (1 - u) + rows.index_select(0, first + width + 1) * u
-    mixed = upper * (1 - v) + lower * v
-    # Not F.normalize: it expands to a shape that the exporter writes down as constants, K among them.
-    return mixed / mixed.square().sum(1, keepdim=True).sqrt().clamp(min=1e-6)
+    return upper * (1 - v) + lower * v
+
+
+def unit(rows: Tensor) -> Tensor:
+    """Rows [K, D] at unit norm. Not F.normalize: it expands to a shape that the exporter writes down, K with it."""
+    return rows / rows.square().sum(1, keepdim=True).sqrt().clamp(min=1e-6)

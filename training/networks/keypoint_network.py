@@ -1,18 +1,20 @@
-"""The small network of this project: one encoder at 1/8 resolution, a score head and a descriptor head.
+"""The small network of this project: one encoder, a score head at half resolution and a descriptor head at 1/8.
 
-The shape of the heads is SuperPoint's (DeTone et al., CVPR Workshops 2018): the score head gives 64 channels at 1/8
-resolution, one for each pixel of the 8 x 8 cell, so that no full-resolution convolution is needed. Instead of a 65th
-"no keypoint" channel, that class has the constant logit 0, so a pixel's logit means the same everywhere in the image.
-Fine positions reach the score head through projected blocks of the features at 1/4 resolution.
+The score head sees what lies around a pixel (13 x 13 pixels) through convolutions at 1/2, which slide along with the
+image, and what the place is worth through one channel of the trunk, interpolated. A head that gives the 64 logits of a
+cell at 1/8, as SuperPoint's does (DeTone et al., CVPR Workshops 2018; :mod:`training.networks.cell_network`), does not
+slide: of the points that the first ``kp_base`` found, half stayed where they were in their cells when an image was
+moved by 4 pixels (docs/methods.md).
 
 Where the time goes was measured operator by operator (ONNX Runtime, one thread, 640 x 480): a dense 3 x 3 convolution
-of 64 channels at 1/8 costs 2.4 ms, a depthwise 5 x 5 with a 1 x 1 behind it 0.65 ms, the same at 1/16 0.3 ms. Hence
-dense convolutions only where the resolution falls, and most of the depth at 1/16.
+of 64 channels at 1/8 costs 2.4 ms, a depthwise 5 x 5 with a 1 x 1 behind it 0.65 ms, the same at 1/16 0.3 ms, the
+depthwise 5 x 5 of 16 channels at 1/2 0.6 ms. Hence dense convolutions only where the resolution falls, most of the
+depth at 1/16, and nothing at full resolution: not even the suppression (:mod:`training.networks.keypoint_graph`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from typing import cast
 
 import torch
@@ -21,14 +23,18 @@ from torch import Tensor, nn
 
 #: Pixels of a cell's side; the image's sides must be multiples of :data:`STRIDE`.
 CELL = 8
+#: Pixels of a side of the blocks that the score head gives logits of.
+BLOCK = 2
 #: The coarsest stage's stride.
 STRIDE = 32
 
 
-def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """3 x 3 convolution, batch normalisation, ReLU."""
+def convolution(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
     )
 
 
@@ -60,32 +66,38 @@ def separable_blocks(channels: int, count: int, kernel: int = 5) -> nn.Sequentia
 
 
 class Trunk(nn.Module):
-    """Image to features at 1/4 (shallow) and at 1/8 (deep): down to 1/32 and up again."""
+    """Image to features at 1/2 and 1/4 (shallow) and at 1/8 (deep): down to 1/32 and up again.
 
-    def __init__(self, width: int) -> None:
+    :param width: channels at 1/8 resolution; the other stages scale with it.
+    :param kernel: side of the first convolution's kernel, pixels.
+    :param depths: blocks at 1/16 and at 1/32.
+    """
+
+    def __init__(self, width: int, kernel: int = 5, depths: tuple[int, int] = (3, 1)) -> None:
         super().__init__()
         sixteenth, coarsest = width * 3 // 2, width * 3
-        self.stride4 = nn.Sequential(convolution(1, width // 4, 2), convolution(width // 4, width // 2, 2))
+        self.stride4 = nn.Sequential(convolution(1, width // 4, 2, kernel), convolution(width // 4, width // 2, 2))
         self.stride8 = convolution(width // 2, width, 2)
         self.stride16 = nn.Sequential(
-            projection(width, sixteenth, 2), nn.ReLU(inplace=True), separable_blocks(sixteenth, 4)
+            projection(width, sixteenth, 2), nn.ReLU(inplace=True), separable_blocks(sixteenth, depths[0])
         )
         self.stride32 = nn.Sequential(
-            projection(sixteenth, coarsest, 2), nn.ReLU(inplace=True), separable_blocks(coarsest, 3)
+            projection(sixteenth, coarsest, 2), nn.ReLU(inplace=True), separable_blocks(coarsest, depths[1])
         )
         self.from_stride32 = projection(coarsest, sixteenth)
         self.refine_stride16 = nn.Sequential(nn.ReLU(inplace=True), SeparableBlock(sixteenth))
         self.from_stride16 = projection(sixteenth, width)
         self.refine_stride8 = nn.Sequential(nn.ReLU(inplace=True), separable_blocks(width, 2))
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """:returns: [B, width / 2, H/4, W/4] and [B, width, H/8, W/8]."""
-        quarter = self.stride4(image)
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """:returns: [B, width / 4, H/2, W/2], [B, width / 2, H/4, W/4] and [B, width, H/8, W/8]."""
+        half = self.stride4[0](image)
+        quarter = self.stride4[1](half)
         eighth = self.stride8(quarter)
         sixteenth = self.stride16(eighth)
         coarsest = self.stride32(sixteenth)
         sixteenth = self.refine_stride16(sixteenth + upsample(self.from_stride32(coarsest)))
-        return quarter, self.refine_stride8(eighth + upsample(self.from_stride16(sixteenth)))
+        return half, quarter, self.refine_stride8(eighth + upsample(self.from_stride16(sixteenth)))
 
 
 class ScoreHead(nn.Module):
@@ -93,17 +105,23 @@ class ScoreHead(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        # Kernel and stride 2: a pixel-unshuffle and a 1 x 1 convolution in one, without the transposes.
-        self.fine = projection(width // 2, width, 2)
-        self.context = projection(width, width)
-        self.blocks = nn.Sequential(nn.ReLU(inplace=True), separable_blocks(width, 2, 3))
-        self.pixels = nn.Conv2d(width, CELL * CELL, 1)
+        shallow = width // 4
+        self.local = nn.Sequential(
+            nn.Conv2d(shallow, shallow, 5, 1, 2, groups=shallow, bias=False),
+            nn.BatchNorm2d(shallow),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(shallow, shallow, 1, bias=False),
+            nn.BatchNorm2d(shallow),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(shallow, BLOCK * BLOCK, 1),
+        )
+        self.context = nn.Conv2d(width, 1, 1)
         # Most pixels hold no keypoint: starting near that spares the first hundreds of steps.
-        nn.init.constant_(cast(Tensor, self.pixels.bias), -5.0)
+        nn.init.constant_(cast(Tensor, self.context.bias), -4.0)
 
-    def forward(self, quarter: Tensor, eighth: Tensor) -> Tensor:
-        """:returns: [B, 64, H/8, W/8]."""
-        return cast(Tensor, self.pixels(self.blocks(self.fine(quarter) + self.context(eighth))))
+    def forward(self, half: Tensor, eighth: Tensor) -> Tensor:
+        """:returns: [B, 4, H/2, W/2]."""
+        return cast(Tensor, self.local(half) + spread(self.context(eighth)))
 
 
 class KeypointNetwork(nn.Module):
@@ -121,22 +139,23 @@ class KeypointNetwork(nn.Module):
         self.score = ScoreHead(width)
         self.describe = nn.Conv2d(width, descriptor_size, 1)
 
-    def detector_parameters(self) -> Iterator[nn.Parameter]:
-        """Those that only the logits depend on: training them alone leaves every descriptor as it is."""
-        return self.score.parameters()
-
-    def descriptor_modules(self) -> tuple[nn.Module, ...]:
-        """All that descriptors depend on; in evaluation mode their batch statistics stay, too."""
-        return self.trunk, self.describe
-
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """:param image: float [B, 1, H, W] in 0..255, H and W multiples of 32.
 
-        :returns: logits [B, 64, H/8, W/8], cell-wise (see :func:`logit_map`), and descriptors [B, D, H/8, W/8], not
-            normalised.
+        :returns: logits [B, 4, H/2, W/2], of blocks of 2 x 2 pixels (see :func:`logit_map`), and descriptors
+            [B, D, H/8, W/8], not normalised.
         """
-        quarter, eighth = self.trunk(standardise(image))
-        return self.score(quarter, eighth), self.describe(eighth)
+        half, _, eighth = self.trunk(standardise(image))
+        return self.score(half, eighth), self.describe(eighth)
+
+
+def spread(context: Tensor) -> Tensor:
+    """What a place is worth, [B, 1, H/8, W/8], for every block of 2 x 2 pixels: [B, 1, H/2, W/2].
+
+    Smoothed before it is interpolated: where its slope changes from cell to cell, points gather along the cells' edges.
+    """
+    smooth = F.avg_pool2d(context, 3, 1, 1, count_include_pad=False)
+    return F.interpolate(smooth, scale_factor=4.0, mode="bilinear", align_corners=False)
 
 
 def upsample(features: Tensor) -> Tensor:
@@ -150,11 +169,16 @@ def standardise(image: Tensor) -> Tensor:
 
 
 def logit_map(logits: Tensor) -> Tensor:
-    """Cell-wise logits [B, 64, h, w] to one logit a pixel, [B, 1, 8h, 8w]."""
-    return F.pixel_shuffle(logits, CELL)
+    """Logits [B, r * r, h, w], block-wise, to one map [B, 1, r h, r w]."""
+    return F.pixel_shuffle(logits, math.isqrt(logits.shape[1]))
 
 
 def probability_map(logits: Tensor) -> Tensor:
-    """Probability that a pixel is its cell's keypoint, against the constant logit 0 of "none": [B, 1, 8h, 8w]."""
-    none = torch.zeros_like(logits[:, :1])
-    return F.pixel_shuffle(torch.cat([logits, none], 1).softmax(1)[:, :-1], CELL)
+    """Probability that a pixel is its cell's keypoint, against the constant logit 0 of "none".
+
+    :param logits: a map [B, 1, H, W].
+    :returns: likewise.
+    """
+    cells = F.pixel_unshuffle(logits, CELL)
+    none = torch.zeros_like(cells[:, :1])
+    return logit_map(torch.cat([cells, none], 1).softmax(1)[:, :-1])

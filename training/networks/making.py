@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from kp_ros.errors import UserError
+from training.networks.cell_network import CellNetwork
 from training.networks.hyper_column import HyperColumnNetwork
 from training.networks.keypoint_network import KeypointNetwork
 from training.networks.public_weights import load_public_encoder
@@ -18,6 +19,7 @@ from training.networks.vgg import VggCellNetwork, VggDetector
 #: What a configuration may name. Each is a :class:`training.policy.DenseNetwork`.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "keypoint": KeypointNetwork,
+    "cells": CellNetwork,
     "superpoint": VggCellNetwork,
     "vgg": VggDetector,
     "hyper_column": HyperColumnNetwork,

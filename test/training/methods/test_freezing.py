@@ -48,7 +48,7 @@ def test_training_the_detector_leaves_the_descriptors_as_they_are_to_the_bit() -
 def test_parameters_are_found_by_what_hangs_on_them() -> None:
     network = KeypointNetwork(16, 16)
     found = {id(parameter) for parameter in descriptor_parameters(network)}
-    assert found == {id(p) for p in network.parameters()} - {id(p) for p in network.detector_parameters()}
+    assert found == {id(p) for p in network.parameters()} - {id(p) for p in network.score.parameters()}
 
 
 def test_batch_statistics_of_the_detector_alone_go_on() -> None:
