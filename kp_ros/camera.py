@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kp_ros.errors import UserError
 from kp_ros.features import Float32
+from kp_ros.ray_grid import RayGrid
 
 #: A ray whose projection is farther than this from its pixel has no inverse, pixels.
 INVERSE_TOLERANCE = 0.5
@@ -75,21 +76,46 @@ class Camera:
         rays = np.ones((len(keypoints), 3), np.float32)
         if len(keypoints) == 0:
             return rays
+        if self._is_straight:
+            (focal_x, skew, centre_x), (_, focal_y, centre_y) = self.matrix[:2].tolist()
+            y = np.subtract(keypoints[:, 1], centre_y, dtype=np.float64) / focal_y
+            rays[:, 0] = (np.subtract(keypoints[:, 0], centre_x, dtype=np.float64) - skew * y) / focal_x
+            rays[:, 1] = y
+            return rays
         points = np.ascontiguousarray(keypoints, np.float64)[:, None]
         if self.model == "equidistant":
             plane = cv2.fisheye.undistortPoints(points, self.matrix, self.distortion)
             # OpenCV marks points at or beyond 90 degrees with -1e6.
             rays[(np.abs(plane) > 1e5).any(axis=(1, 2))] = np.nan
-        elif not self.distortion.any():
-            focal = self.matrix[[0, 1], [0, 1]]
-            plane = (points - self.matrix[:2, 2]) / focal
-            plane[..., 0] -= self.matrix[0, 1] / focal[0] * plane[..., 1]
         else:
             plane = _undistort(points, self.matrix, self.distortion)
             if not self._inverse_everywhere:
                 rays[~self._is_inverse(plane, points)] = np.nan
         rays[:, :2] *= plane[:, 0]
         return rays
+
+    def quick_rays(self, keypoints: Float32) -> Float32:
+        """As :meth:`rays`, from a grid that is made when it is first asked for: to a thousandth of a pixel.
+
+        What lies outside the image, or near places that have no ray, is computed.
+        """
+        if self._is_straight or len(keypoints) == 0:
+            return self.rays(keypoints)
+        rays = np.ones((len(keypoints), 3), np.float32)
+        rays[:, :2] = self._grid(keypoints)
+        missing = np.flatnonzero(np.isnan(rays[:, 0]))
+        if len(missing):
+            rays[missing] = self.rays(keypoints[missing])
+        return rays
+
+    @cached_property
+    def _grid(self) -> RayGrid:
+        return RayGrid(self.rays, self.width, self.height)
+
+    @cached_property
+    def _is_straight(self) -> bool:
+        """Whether there is no distortion."""
+        return self.model != "equidistant" and not self.distortion.any()
 
     @cached_property
     def _inverse_everywhere(self) -> bool:

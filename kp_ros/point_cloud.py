@@ -196,7 +196,7 @@ def without_descriptors(features: PointCloud) -> PointCloud:
 
 def _write_keypoints(points: NDArray[np.void], keypoints: Float32, scores: Float32, camera: Camera | None) -> bool:
     """Fill ``x y z u v score``; tell whether every ray is finite."""
-    rays = np.full((len(keypoints), 3), np.nan, np.float32) if camera is None else camera.rays(keypoints)
+    rays = np.full((len(keypoints), 3), np.nan, np.float32) if camera is None else camera.quick_rays(keypoints)
     for column, name in enumerate("xyz"):
         points[name] = rays[:, column]
     points["u"] = keypoints[:, 0]

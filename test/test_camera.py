@@ -54,6 +54,38 @@ def test_rays_are_nan_where_the_lens_has_no_inverse() -> None:
     assert np.isnan(rays[1]).all()
 
 
+@pytest.mark.parametrize(
+    ("model", "distortion", "pixels"),
+    [
+        ("plumb_bob", [], 1e-4),
+        ("plumb_bob", [-0.1, 0.02, 0, 0], 2e-3),
+        ("plumb_bob", PLUMB_BOB, 0.02),
+        ("rational_polynomial", RATIONAL, 0.01),
+        ("equidistant", FISHEYE, 0.02),
+    ],
+)
+def test_quick_rays_are_the_rays(model: str, distortion: list[float], pixels: float) -> None:
+    camera = Camera(640, 480, MATRIX, np.array(distortion), model)
+    points = np.random.default_rng(0).uniform(0, (639, 479), (2000, 2)).astype(np.float32)
+    quick = camera.quick_rays(points)
+    assert quick.dtype == np.float32
+    off = np.abs(quick - camera.rays(points)) * camera.focal
+    assert off.max() < pixels
+    assert np.sqrt(np.mean(off**2)) < pixels / 5
+    assert (quick[:, 2] == 1).all()
+
+
+def test_quick_rays_are_missing_only_where_rays_are() -> None:
+    camera = Camera(900, 480, MATRIX, np.array([-0.28, 0, 0, 0]))
+    points = np.random.default_rng(0).uniform((-50, -50), (950, 530), (2000, 2)).astype(np.float32)
+    rays, quick = camera.rays(points), camera.quick_rays(points)
+    assert 0 < np.isnan(rays[:, 0]).sum() < len(points)
+    np.testing.assert_array_equal(np.isnan(quick), np.isnan(rays))
+    # Where the lens folds over, the rays turn faster than any grid follows.
+    inner = np.abs(points - (310, 250)).max(1) < 200
+    np.testing.assert_allclose(quick[inner], rays[inner], atol=1e-4)
+
+
 def test_rays_of_no_points() -> None:
     assert Camera(640, 480, MATRIX, np.array(PLUMB_BOB)).rays(np.zeros((0, 2), np.float32)).shape == (0, 3)
 

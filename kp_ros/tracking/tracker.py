@@ -18,7 +18,7 @@ from kp_ros.tracking.prediction import CoarseFlow, FlowField, halved, relocate, 
 from kp_ros.tracking.replenishment import inside, open_places, texture, worthiest
 from kp_ros.tracking.table import TrackTable
 from kp_ros.tracking.templates import Sampler
-from kp_ros.tracking.verification import EpipolarGeometry, RayMap, fit_geometry
+from kp_ros.tracking.verification import EpipolarGeometry, fit_geometry
 
 Booleans = NDArray[np.bool_]
 #: Where a prediction leads to so large a share of the templates, a quicker one does as well.
@@ -125,7 +125,6 @@ class HybridTracker:
         self._table = TrackTable(options.max_tracks, self._sampler)
         self._coarse = CoarseFlow()
         self._calm, self._unbent_frames = False, 0
-        self._rays: RayMap | None = None
         self._resting, self._enough = 0, 0
         self._next_id = 0
         self._last: _Frame | None = None
@@ -185,9 +184,8 @@ class HybridTracker:
         alive = found & inside(points, frame.smooth.shape, options.border_pixels)
         index = np.flatnonzero(alive)
         first, second = start[index], points[index]
-        rays = self._rays_of(camera)
         sample = options.epipolar_sample // (2 if calm else 1)
-        fitted = fit_geometry(first, second, rays, options.epipolar_pixels, sample)
+        fitted = fit_geometry(first, second, camera, options.epipolar_pixels, sample)
         geometry = None
         if fitted is not None:
             geometry, distance = fitted
@@ -304,11 +302,6 @@ class HybridTracker:
         free = np.ones(len(features), bool)
         free[claim[index]] = False
         return free
-
-    def _rays_of(self, camera: Camera | None) -> RayMap | None:
-        if camera is None or self._rays is None or camera is not self._rays.camera:
-            self._rays = None if camera is None else RayMap(camera)
-        return self._rays
 
     def _rests(self) -> bool:
         """Whether no new tracks are looked for in this frame: few were found lately, and few have ended since."""
