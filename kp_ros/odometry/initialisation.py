@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kp_ros.odometry.base import Float64
+from kp_ros.odometry.landmarks import Points
 from kp_ros.odometry.observations import Observations
+from kp_ros.odometry.pose import normal_equations
+from kp_ros.odometry.projection import linearise
 from kp_ros.odometry.rigid_motion import pose_of
 from kp_ros.odometry.robust_estimation import poselib
 from kp_ros.odometry.triangulation import parallax, triangulate
+from kp_ros.odometry.uncertainty import shared_errors
 
 #: Squared error of unit variance above which a correspondence does not fit (95 % of a chi-square of one and of two
 #: degrees of freedom; Hartley and Zisserman, 2nd ed., table 4.3).
@@ -24,6 +28,10 @@ _FLAT = 0.45
 _AMBIGUOUS = 0.8
 #: Share of the correspondences that a motion must explain.
 _EXPLAINED = 0.5
+#: Median of a chi-square of one degree of freedom: what is left across the epipolar line.
+_MEDIAN_SQUARE = 0.455
+#: Variance of a depth that is not to be relied on, squared median depths.
+_ANYWHERE = 1e6
 #: Squared error of unit variance up to which a triangulated point fits.
 _FITS = 6.0
 
@@ -37,6 +45,7 @@ class TwoViews:
     :ivar inverse_depth: float64 [M], along the first image's rays.
     :ivar variance: float64 [M], of it.
     :ivar parallax: median angle between their rays, rotation taken out, radians.
+    :ivar direction: standard deviation of the direction of the motion, radians.
     """
 
     pose: Float64
@@ -44,6 +53,7 @@ class TwoViews:
     inverse_depth: Float64
     variance: Float64
     parallax: float
+    direction: float
 
 
 def begin_from(first: Observations, second: Observations, focal: float, pixels: float) -> TwoViews | None:
@@ -99,7 +109,26 @@ def _judged(pose: Float64, first: Observations, second: Observations) -> TwoView
     scaled = pose.copy()
     scaled[:3, 3] *= unit
     angle = float(np.median(parallax(first.rays[rows], second.rays[rows], pose[:3, :3])))
-    return TwoViews(scaled, rows, inverse[rows] / unit, variance[rows] / unit**2, angle)
+    points = Points(np.zeros((len(rows), 3)), first.rays[rows], inverse[rows] / unit, np.full(len(rows), _ANYWHERE))
+    noise = float(np.median(squared[rows])) / _MEDIAN_SQUARE
+    spread = _direction_deviation(scaled, points, second[rows]) * noise**0.5
+    return TwoViews(scaled, rows, points.inverse_depth, variance[rows] / unit**2, angle, spread)
+
+
+def _direction_deviation(pose: Float64, points: Points, second: Observations) -> float:
+    """How well two images tell which way the camera moved, whatever the points' depths: radians.
+
+    With small parallax a motion to the side and a turn look alike; certain depths by a wrong motion are wrong.
+    """
+    linear = linearise(pose, points, second)
+    # The first image's rays are as uncertain as the second's.
+    information, _ = normal_equations(linear, points.variance, linear.valid / 2)
+    along = pose[:3, :3].T @ pose[:3, 3]
+    across = np.zeros((6, 5))
+    across[:3, :2] = np.linalg.svd(along[None])[2][1:].T * np.linalg.norm(along)
+    across[3:, 2:] = np.eye(3)
+    change = shared_errors(np.linalg.pinv(across.T @ information @ across), len(points))
+    return float(np.sqrt(np.linalg.eigvalsh(change[:2, :2])[-1]))
 
 
 def _motions(homography: Float64, focal: float) -> list[Float64]:

@@ -431,6 +431,8 @@ class VisualOdometry:
             return self._waiting(frame, "waits for parallax")
         if np.median(two.inverse_depth / np.sqrt(two.variance)) < options.start_certainty:
             return self._waiting(frame, "waits for parallax")
+        if two.direction > options.start_direction:
+            return self._waiting(frame, "waits for parallax: which way the camera moves is not plain")
         pose = np.eye(4) if self._last is None else self._last.pose
         before = pose @ inverse(two.pose)
         self._begin_segment()

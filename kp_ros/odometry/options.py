@@ -27,6 +27,7 @@ class OdometryOptions:
     :ivar start_points: points with a certain depth that a segment begins with.
     :ivar start_parallax: mono: median angle between the rays of the two images that a segment begins with, radians.
     :ivar start_certainty: mono: median inverse depth of the points that it begins with, in standard deviations.
+    :ivar start_direction: mono: largest standard deviation of the direction of the motion between them, radians.
     :ivar certain: an inverse depth of so many standard deviations makes a point certain.
     :ivar keyframe_gap: a keyframe comes at least so many frames after the last one.
     :ivar keyframe_survival: where a smaller share of its landmarks is left, a new one is made, 0 to 1.
@@ -51,6 +52,7 @@ class OdometryOptions:
     start_points: int = 40
     start_parallax: float = 0.008
     start_certainty: float = 8.0
+    start_direction: float = 0.05
     certain: float = 3.0
     keyframe_gap: int = 3
     keyframe_survival: float = 0.7

@@ -154,6 +154,17 @@ def test_a_truck_with_more_points_than_the_street_carries_no_pose_away() -> None
     assert min(result.health.inlier_ratio for result in results) < 0.6
 
 
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_noise_does_not_begin_a_monocular_segment_with_a_wrong_motion(seed: int) -> None:
+    """Forward motion, little parallax, noise: a motion to the side and a turn explain two images as well."""
+    scene = drive(forward(14, 0.6), noise=0.5, seed=seed)
+    results = estimate(scene.frames, Mode.MONO)
+    posed = [number for number, result in enumerate(results) if has_pose(result)]
+    assert 3 <= posed[0] <= 10
+    mine = np.linalg.inv(results[posed[0]].pose) @ results[-1].pose
+    assert mine[2, 3] > 20 * np.abs(mine[:2, 3]).max()
+
+
 def test_what_comes_into_view_much_nearer_than_the_rest_tells_the_way_too() -> None:
     scene = drive(
         forward(26, 0.4), noise=0.2, moving=lambda frame: np.array([2.5, 0 if frame >= 15 else -300, 8])
