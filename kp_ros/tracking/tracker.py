@@ -147,7 +147,8 @@ class HybridTracker:
         flown = self._coarse.between(last.thumbnail if last else None, frame.thumbnail, image.shape, self._calm)
         if last is None or len(tracks) == 0:
             return Followed(frame, camera, flown, None)
-        return Followed(frame, camera, flown, self._carry(tracks, flown.predict(tracks.keypoints), last, frame, camera))
+        predicted, bend = flown.predict(tracks.keypoints), self._unbent_frames == 0
+        return Followed(frame, camera, flown, self._carry(tracks, predicted, last, frame, camera, bend))
 
     def join(self, followed: Followed, features: Features) -> Tracks:
         """Do the steps that need the detections; see :class:`kp_ros.tracking.base.Tracker`."""
@@ -176,11 +177,11 @@ class HybridTracker:
         return table.by_age()
 
     def _carry(
-        self, tracks: Tracks, predicted: Float32, last: _Frame, frame: _Frame, camera: Camera | None
+        self, tracks: Tracks, predicted: Float32, last: _Frame, frame: _Frame, camera: Camera | None, bend: bool
     ) -> _Carried:
         """Steps 2 to 4."""
         start, options = tracks.keypoints, self.options
-        points, found, renew, warp, calm = self._find(start, predicted, last, frame)
+        points, found, renew, warp, calm = self._find(start, predicted, last, frame, bend)
         alive = found & inside(points, frame.smooth.shape, options.border_pixels)
         index = np.flatnonzero(alive)
         first, second = start[index], points[index]
@@ -205,7 +206,9 @@ class HybridTracker:
         if carried.found.mean() >= 1 - self.options.relocation_share:
             return carried
         predicted = relocate(tracks, features)
-        return carried if predicted is None else self._carry(tracks, predicted, last, followed.frame, followed.camera)
+        if predicted is None:
+            return carried
+        return self._carry(tracks, predicted, last, followed.frame, followed.camera, bend=True)
 
     def _settle(self, carried: _Carried, last: _Frame, frame: _Frame, features: Features) -> NDArray[np.int64]:
         """Step 5: bring the tracks into this frame; the rows whose templates must be taken anew."""
@@ -227,11 +230,10 @@ class HybridTracker:
         return np.flatnonzero(carried.renew[self._table.keep(alive)])
 
     def _find(
-        self, start: Float32, predicted: Float32, last: _Frame, frame: _Frame
+        self, start: Float32, predicted: Float32, last: _Frame, frame: _Frame, bend: bool
     ) -> tuple[Float32, Booleans, Booleans, Float32, bool]:
         """Steps 2 and 3: points, found, renew, warp and calm of :class:`_Carried`."""
         options, count = self.options, len(start)
-        bend = self._unbent_frames == 0
         points, warp, correlation = self._register(slice(0, count), frame, predicted, options.template_iterations, bend)
         found = (correlation >= options.template_correlation) & _near(points, predicted, options.template_shift)
         calm = bool(found.mean() >= _CALM)

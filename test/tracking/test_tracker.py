@@ -105,6 +105,19 @@ def test_confirmation_takes_over_score_and_descriptor(scene: Scene, detect: Dete
     np.testing.assert_allclose(third.scores, second.scores)
 
 
+def test_where_nothing_moves_confirmation_comes_within_three_frames(scene: Scene, detect: Detect) -> None:
+    tracker, image = load_tracker(), scene.image(0)
+    features = detect(image)
+    seen = []
+    for frame in range(1, 10):
+        scored = Features(features.keypoints, np.full_like(features.scores, frame), features.descriptors)
+        seen.append(np.unique(tracker.update(image, frame * STEP_NS, scored, None).scores).tolist())
+    confirmed = [scores[0] for scores in seen]
+    assert all(len(scores) == 1 for scores in seen)
+    assert all(frame - score < 3 for frame, score in enumerate(confirmed, 1))
+    assert len(set(confirmed)) < len(confirmed)
+
+
 def test_what_is_covered_ends_and_what_is_not_lives(scene: Scene, detect: Detect) -> None:
     tracker = load_tracker()
     first = tracker.update(scene.image(0), STEP_NS, detect(scene.image(0)), None)
