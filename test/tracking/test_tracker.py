@@ -106,7 +106,7 @@ def test_confirmation_takes_over_score_and_descriptor(scene: Scene, detect: Dete
 
 
 def test_where_nothing_moves_confirmation_comes_within_three_frames(scene: Scene, detect: Detect) -> None:
-    tracker, image = load_tracker(), scene.image(0)
+    tracker, image = load_tracker(max_tracks=150), scene.image(0)
     features = detect(image)
     seen = []
     for frame in range(1, 10):
