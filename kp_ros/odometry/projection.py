@@ -83,9 +83,12 @@ def linearise(pose: Float64, points: Points, observations: Observations) -> Line
 def _whitened(weight: Float64, last: Float64, values: Float64) -> Float64:
     """Apply whitening matrices [2, 2, N] and factors [N] to float64 [..., 3, N]."""
     white = np.empty_like(values)
-    white[..., 0, :] = weight[0, 0] * values[..., 0, :] + weight[0, 1] * values[..., 1, :]
-    white[..., 1, :] = weight[1, 0] * values[..., 0, :] + weight[1, 1] * values[..., 1, :]
+    white[..., 0, :] = weight[0, 0] * values[..., 0, :]
+    white[..., 1, :] = weight[1, 1] * values[..., 1, :]
     white[..., 2, :] = last * values[..., 2, :]
+    if weight[0, 1].any() or weight[1, 0].any():
+        white[..., 0, :] += weight[0, 1] * values[..., 1, :]
+        white[..., 1, :] += weight[1, 0] * values[..., 0, :]
     return white
 
 

@@ -20,8 +20,8 @@ _EXPECTED = 0.01
 #: An image teaches as much as so many points with errors of their own: others' are like their neighbours' and those of
 #: the image before.
 _INDEPENDENT = 20
-#: The most points that are looked at, and the fewest that teach anything.
-_POINTS, _FEWEST = 300, 40
+#: One in so many points is looked at, by its id: they are the same in all images. Fewer than the others teach nothing.
+_EVERY, _FEWEST = 3, 20
 #: What keeps the equations of motions without parallax solvable, as a share of their sum.
 _REGULAR = 1e-9
 #: Median of a chi-square of two degrees of freedom.
@@ -49,13 +49,13 @@ class Glance:
 
     @staticmethod
     def of(observations: Observations, points: Points, fit: PoseFit, last: Float64, seconds: float) -> Glance:
-        """Keep what an image's fit knows of its inliers.
+        """Keep what an image's fit knows of some of its inliers.
 
         :param observations: of the points, rows not yet allowed for.
         :param points: that the pose was fitted to.
         """
         away = seen(fit.pose, points)[:, 2]
-        chosen = np.flatnonzero(fit.inliers & (away > 0))
+        chosen = np.flatnonzero(fit.inliers & (away > 0) & (observations.track_id % _EVERY == 0))
         away = away[chosen]
         return Glance(
             observations[chosen],
@@ -102,9 +102,8 @@ class Readout:
         mine, theirs = shared(first.observations.track_id, second.observations.track_id)
         if len(mine) < _FEWEST:
             return waiting
-        every = -(-len(mine) // _POINTS)
-        before, after = _Bent.of(first, mine[::every], second), _Bent.of(second, theirs[::every], newest)
-        variance = first.variance[mine[::every]]
+        before, after = _Bent.of(first, mine, second), _Bent.of(second, theirs, newest)
+        variance = first.variance[mine]
         linear = _with_readout(before, after, second, variance)
         linear = replace(linear, error=linear.error - self.seconds * linear.by_pose[6])
         squared = chi_square(linear, variance)

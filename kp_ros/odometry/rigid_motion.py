@@ -6,6 +6,8 @@ metres and radians: ``R <- R exp(dr)``, ``t <- t + R dt``.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kp_ros.odometry.base import Float64
@@ -25,19 +27,19 @@ def skew(vectors: Float64) -> Float64:
 
 def rotation(vector: Float64) -> Float64:
     """Rotation vector, radians, to float64 [3, 3] (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
+    angle = math.sqrt(vector @ vector)
     cross = skew(vector)
     if angle < _SMALL:
         return np.asarray(np.eye(3) + cross + cross @ cross / 2)
-    sine, cosine = np.sin(angle) / angle, (1 - np.cos(angle)) / angle**2
+    sine, cosine = math.sin(angle) / angle, (1 - math.cos(angle)) / angle**2
     return np.asarray(np.eye(3) + sine * cross + cosine * cross @ cross)
 
 
 def rotation_vector(matrix: Float64) -> Float64:
     """Float64 [3, 3] to the rotation vector, radians, of length 0 to pi."""
     axis = np.array([matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]]) / 2
-    sine, cosine = float(np.linalg.norm(axis)), (float(np.trace(matrix)) - 1) / 2
-    angle = float(np.arctan2(sine, cosine))
+    sine, cosine = math.sqrt(axis @ axis), (float(matrix[0, 0] + matrix[1, 1] + matrix[2, 2]) - 1) / 2
+    angle = math.atan2(sine, cosine)
     if sine > _SMALL:
         return np.asarray(axis * (angle / sine))
     if cosine > 0:

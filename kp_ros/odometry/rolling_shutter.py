@@ -55,11 +55,10 @@ class RowMotion:
         return np.asarray(-change_between(pose, self.last) / self.seconds)
 
     def seen_by_row(self, linear: Linearised, pose: Float64) -> Linearised:
-        """Predict each point from the pose of its row instead of from the image's."""
-        by_pose, error = linear.by_pose.copy(), linear.error.copy()
-        error[:2] -= self.delay * np.tensordot(self.velocity(pose), by_pose[:, :2], 1)
-        by_pose[:, :2] *= 1 + self.delay / self.seconds
-        return replace(linear, by_pose=by_pose, error=error)
+        """Predict each point from the pose of its row instead of from the image's; ``linear`` is changed."""
+        linear.error[:2] -= self.delay * np.tensordot(self.velocity(pose), linear.by_pose[:, :2], 1)
+        linear.by_pose[:, :2] *= 1 + self.delay / self.seconds
+        return linear
 
     def straightened(self, observations: Observations, pose: Float64, inverse_depth: Float64) -> Observations:
         """Give the rays as the image's pose would have seen them.
