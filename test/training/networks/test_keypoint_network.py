@@ -1,6 +1,7 @@
 import torch
+import torch.nn.functional as F
 
-from training.networks.keypoint_network import KeypointNetwork, logit_map, probability_map, standardise
+from training.networks.keypoint_network import KeypointNetwork, logit_map, probability_map, spread, standardise
 
 
 def test_the_network_is_small_and_has_the_promised_shapes() -> None:
@@ -23,6 +24,13 @@ def test_logits_move_with_the_image() -> None:
     with torch.no_grad():
         here, there = local(image[..., :64, :]), local(image[..., 2:66, :])
     torch.testing.assert_close(here[..., 5:-5, 5:-5], there[..., 4:-6, 5:-5])
+
+
+def test_spreading_is_a_mean_and_an_interpolation() -> None:
+    context = torch.randn(2, 1, 6, 9)
+    smooth = F.avg_pool2d(context, 3, 1, 1, count_include_pad=False)
+    expected = F.interpolate(smooth, scale_factor=4.0, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(spread(context), expected)
 
 
 def test_blocks_come_out_as_a_map() -> None:
