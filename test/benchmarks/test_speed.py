@@ -47,7 +47,7 @@ def test_a_quick_run_measures_all_and_is_not_repeated(
 
 
 def test_the_network_takes_what_its_card_says() -> None:
-    assert flops_of(read_model(find_model("kp_base")).specialise(480, 640, 1024)) == pytest.approx(1.12e9, rel=0.02)
+    assert flops_of(read_model(find_model("kp_base")).specialise(480, 640, 1024)) == pytest.approx(0.94e9, rel=0.02)
 
 
 def row(name: str, accuracy: str, model: str = "") -> dict[str, object]:
