@@ -107,13 +107,23 @@ def sample_descriptors(descriptors: Tensor, keypoints: Tensor) -> Tensor:
     :param keypoints: float32 [K, 2], pixels.
     :returns: float32 [K, D].
     """
-    return unit(sample_cells(descriptors, keypoints))
+    height, width = descriptors.shape[-2:]
+    return unit(sample_cells(pixel_rows(descriptors), height, width, keypoints))
 
 
-def sample_cells(values: Tensor, keypoints: Tensor) -> Tensor:
-    """Bilinear interpolation of a map [1, C, h, w] of 8 x 8 cells at keypoints [K, 2], pixels: float32 [K, C]."""
-    size, height, width = values.shape[1:]
-    rows = values.reshape(size, -1).transpose(0, 1)
+def pixel_rows(values: Tensor) -> Tensor:
+    """A map [1, C, h, w] as one row a pixel, [h w, C].
+
+    Permuted before it is reshaped: in a runtime's memory a map lies so already, or is brought there in one step.
+    """
+    return values.permute(0, 2, 3, 1).reshape(-1, values.shape[1])
+
+
+def sample_cells(rows: Tensor, height: int, width: int, keypoints: Tensor) -> Tensor:
+    """Bilinear interpolation of a map of 8 x 8 cells at keypoints [K, 2], pixels: float32 [K, C].
+
+    :param rows: float32 [h w, C], see :func:`pixel_rows`.
+    """
     cells = (keypoints + 0.5) / CELL - 0.5
     x = cells[:, 0].clamp(min=0).minimum(cells.new_tensor(1.0) * (width - 1))
     y = cells[:, 1].clamp(min=0).minimum(cells.new_tensor(1.0) * (height - 1))

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from training.networks.detector_graph import DetectorGraph, sample_cells, unit
+from training.networks.detector_graph import DetectorGraph, pixel_rows, sample_cells, unit
 from training.networks.keypoint_network import BLOCK, KeypointNetwork, spread, standardise
 
 
@@ -28,9 +28,8 @@ class KeypointGraph(DetectorGraph):
     network: KeypointNetwork
     unit = BLOCK
 
-    phase: Tensor
-    row: Tensor
-    column: Tensor
+    rows_around: Tensor
+    columns_around: Tensor
     places: Tensor
 
     def __init__(self, network: KeypointNetwork, max_keypoints: int = 1024) -> None:
@@ -40,40 +39,33 @@ class KeypointGraph(DetectorGraph):
         with torch.no_grad():
             self.coarse.weight.copy_(torch.cat([describe.weight, context.weight]))
             cast(Tensor, self.coarse.bias).copy_(torch.cat([cast(Tensor, describe.bias), cast(Tensor, context.bias)]))
-        side = torch.arange(-BLOCK, 2 * BLOCK)
-        y, x = side.repeat_interleave(len(side)), side.repeat(len(side))
-        # Where in the block-wise logits the pixels around a block's first one are.
-        self.register_buffer("phase", BLOCK * (y % BLOCK) + x % BLOCK, False)
-        self.register_buffer("row", torch.div(y, BLOCK, rounding_mode="floor"), False)
-        self.register_buffer("column", torch.div(x, BLOCK, rounding_mode="floor"), False)
-        self.register_buffer("places", torch.stack([x, y], 1).float(), False)
+        side = torch.arange(-1, 2)
+        self.register_buffer("rows_around", side.repeat_interleave(3), False)
+        self.register_buffer("columns_around", side.repeat(3), False)
+        within = torch.arange(BLOCK)
+        x = BLOCK * side.repeat(3)[:, None] + within.repeat(BLOCK)
+        y = BLOCK * side.repeat_interleave(3)[:, None] + within.repeat_interleave(BLOCK)
+        self.register_buffer("places", torch.stack([x.flatten(), y.flatten()], 1).float(), False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See :meth:`training.networks.detector_graph.DetectorGraph.forward`."""
         half, _, eighth = self.network.trunk(standardise(image.float()))
-        coarse = self.coarse(eighth).float()
+        height, width = eighth.shape[-2:]
+        coarse = pixel_rows(self.coarse(eighth).float())
         local = self.network.score.local(half).float()
-        values, blocks = self.select(best_of_blocks(local) + spread(coarse[:, -1:]))
-        keypoints = self.refine(local, blocks)
-        return keypoints, values.sigmoid(), unit(sample_cells(coarse, keypoints)[:, :-1])
+        blocks = pixel_rows(local)
+        context = coarse[:, -1:].reshape(1, 1, height, width)
+        values, chosen = self.select(blocks.amax(1).reshape_as(local[:, :1]) + spread(context))
+        keypoints = self.refine_blocks(blocks, local.shape[-1], chosen)
+        return keypoints, values.sigmoid(), unit(sample_cells(coarse, height, width, keypoints)[:, :-1])
 
-    def refine(self, logits: Tensor, pixels: Tensor) -> Tensor:
+    def refine_blocks(self, logits: Tensor, width: int, chosen: Tensor) -> Tensor:
         """Soft-argmax of the 6 x 6 logits of each block and its neighbours: float32 [K, 2], pixels of the image.
 
-        :param logits: [1, 4, h, w], block-wise.
-        :param pixels: int64 [K, 2], blocks, at least one away from the edge.
+        :param logits: [h w, 4], block-wise.
+        :param width: w, blocks in a row of them.
+        :param chosen: int64 [K, 2], blocks, at least one away from the edge.
         """
-        height, width = logits.shape[-2:]
-        around = self.phase * (height * width) + self.row * width + self.column
-        window = logits.take((pixels[:, 1:] * width + pixels[:, :1]) + around)
-        return BLOCK * pixels.float() + window.softmax(1) @ self.places
-
-
-def best_of_blocks(logits: Tensor) -> Tensor:
-    """Largest of four channels: [1, 4, h, w] to [1, 1, h, w].
-
-    Row by row of the flat map: ONNX Runtime takes four times as long for amax, and OpenVINO for slices of channels.
-    """
-    rows = logits.reshape(BLOCK * BLOCK, -1)
-    upper, lower = torch.maximum(rows[:1], rows[1:2]), torch.maximum(rows[2:3], rows[3:])
-    return torch.maximum(upper, lower).reshape_as(logits[:, :1])
+        around = chosen[:, 1:] * width + chosen[:, :1] + (self.rows_around * width + self.columns_around)
+        window = logits.index_select(0, around.reshape(-1)).reshape(len(chosen), -1)
+        return BLOCK * chosen.float() + window.softmax(1) @ self.places

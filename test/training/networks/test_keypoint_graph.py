@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from training.networks.detector_graph import sample_descriptors
+from training.networks.detector_graph import pixel_rows, sample_descriptors
 from training.networks.keypoint_graph import KeypointGraph
 from training.networks.keypoint_network import KeypointNetwork, logit_map
 
@@ -42,5 +42,5 @@ def test_points_lie_where_the_pixels_around_a_block_say(network: KeypointNetwork
     likelihood = -((x - 40.3).square() + (y - 21.6).square()) / (2 * 0.6**2)
     blocks = F.pixel_unshuffle(likelihood[None, None], 2)
     # The sixth row of the window, 23, holds what the soft-argmax needs of this point of block (20, 10) no less.
-    refined = KeypointGraph(network, 20).refine(blocks, torch.tensor([[20, 10], [20, 11]]))
+    refined = KeypointGraph(network, 20).refine_blocks(pixel_rows(blocks), 48, torch.tensor([[20, 10], [20, 11]]))
     torch.testing.assert_close(refined, torch.tensor([[40.3, 21.6], [40.3, 21.6]]), atol=0.03, rtol=0)
