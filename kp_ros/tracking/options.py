@@ -22,8 +22,8 @@ class TrackerOptions:
     :ivar flow_correlation: correlation with the last frame above which a new template may be taken, 0 to 1.
     :ivar renewal_correlation: correlation with its last template that a point must keep for that, 0 to 1.
     :ivar epipolar_pixels: largest distance of a point from the epipolar geometry of two frames, pixels.
-    :ivar epipolar_sample: how many points the epipolar geometry is fitted to, half of it where little moves; all are
-        checked.
+    :ivar epipolar_sample: how many points the epipolar geometry is fitted to, twice as many where it is not in every
+        frame; all are checked.
     :ivar confirm_pixels: a detection this close to a track may confirm it, pixels.
     :ivar confirm_similarity: least cosine (float descriptors) or share of equal bits that confirms, 0 to 1.
     :ivar rescue_pixels: how far around its prediction a lost track is searched by descriptor, pixels.

@@ -49,19 +49,6 @@ class FlowField:
         moved += points
         return np.asarray(moved, np.float32)
 
-    def frames_inside(self, points: Float32, shape: tuple[int, ...]) -> Float32:
-        """How many frames points stay in the image if they go on as they move now.
-
-        :param points: float32 [N, 2], pixels.
-        :param shape: of the image, (H, W).
-        :returns: float32 [N]; infinity where nothing moves.
-        """
-        motion = self.predict(points) - points
-        room = np.where(motion > 0, np.array([shape[1] - 1, shape[0] - 1], np.float32) - points, points)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            frames = room / np.abs(motion)
-        return np.asarray(np.where(motion == 0, np.inf, frames).min(1), np.float32)
-
 
 class CoarseFlow:
     """Dense flow between thumbnails of consecutive images: one guess for everything that moves.

@@ -48,6 +48,20 @@ def texture(thumbnail: NDArray[np.uint8], shape: tuple[int, ...], points: Float3
     return np.asarray(np.sqrt(np.maximum(found, 0)) * (255 / 2) / shrink.max())
 
 
+def frames_inside(points: Float32, motion: Float32, shape: tuple[int, ...]) -> Float32:
+    """How many frames points stay in the image if they go on as they move now.
+
+    :param points: float32 [N, 2], pixels.
+    :param motion: float32 [N, 2], pixels a frame.
+    :param shape: of the image, (H, W).
+    :returns: float32 [N]; infinity where nothing moves.
+    """
+    room = np.where(motion > 0, np.array([shape[1] - 1, shape[0] - 1], np.float32) - points, points)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        frames = room / np.abs(motion)
+    return np.asarray(np.where(motion == 0, np.inf, frames).min(1), np.float32)
+
+
 def _taken(tracked: Float32, points: Float32, shape: tuple[int, ...], spacing: float) -> NDArray[np.bool_]:
     """Which points lie closer than the spacing, give or take a pixel, to a tracked one; bool [N]."""
     occupied = np.zeros((shape[0] // 2 + 1, shape[1] // 2 + 1), np.uint8)

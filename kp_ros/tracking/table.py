@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kp_ros.features import Features, Tracks
+from kp_ros.features import Features, Float32, Tracks
 from kp_ros.tracking.templates import Sampler, Templates
 
 _IDENTITY = np.eye(2, dtype=np.float32)[:, :, None]
@@ -20,6 +20,8 @@ class TrackTable:
 
     :ivar templates: of as many points as there are rows.
     :ivar warp: float32 [2, 2, rows], from a template's offsets to the image's.
+    :ivar checked: float32 [rows, 2], pixels, where the points were in the frame that the geometry was last checked in;
+        NaN where they were not yet.
     """
 
     def __init__(self, rows: int, sampler: Sampler) -> None:
@@ -29,6 +31,7 @@ class TrackTable:
         self._columns = _room(rows, np.zeros((0, 0), np.float32))
         self.templates = sampler.empty(rows)
         self.warp = np.zeros((2, 2, rows), np.float32)
+        self.checked = np.zeros((rows, 2), np.float32)
 
     def __len__(self) -> int:
         return self._count
@@ -39,9 +42,11 @@ class TrackTable:
         return self._columns[: self._count]
 
     def by_age(self) -> Tracks:
-        """A copy of all tracks, the oldest first."""
+        """A copy of all tracks, the oldest first; of new ones the velocity is 0, whatever it is expected to be."""
         # Ids count up.
-        return self._columns[np.argsort(self._columns.track_id[: self._count])]
+        tracks = self._columns[np.argsort(self._columns.track_id[: self._count])]
+        tracks.velocity[tracks.age == 1] = 0
+        return tracks
 
     def clear(self) -> None:
         """End all tracks."""
@@ -72,13 +77,16 @@ class TrackTable:
                 column[holes] = column[movers]
             self.templates[holes] = self.templates[movers]
             self.warp[..., holes] = self.warp[..., movers]
+            self.checked[holes] = self.checked[movers]
         self._count = count
         return rows
 
-    def append(self, features: Features, first_id: int) -> NDArray[np.int64]:
+    def append(self, features: Features, velocity: Float32, first_id: int, checked: bool) -> NDArray[np.int64]:
         """Begin tracks; their templates are still to be taken.
 
+        :param velocity: float32 [number of features, 2], that they are expected to have, pixels a second.
         :param first_id: of the first of them; it and the others' were never used.
+        :param checked: whether the geometry was checked in this frame.
         :returns: int64 [number of features], their rows.
         """
         first, self._count = self._count, self._count + len(features)
@@ -86,7 +94,8 @@ class TrackTable:
         columns, rows = self._columns, slice(first, self._count)
         columns.track_id[rows] = np.arange(first_id, first_id + len(features), dtype=np.uint32)
         columns.age[rows] = 1
-        columns.velocity[rows] = 0
+        columns.velocity[rows] = velocity
+        self.checked[rows] = features.keypoints if checked else np.nan
         columns.keypoints[rows], columns.scores[rows] = features.keypoints, features.scores
         columns.descriptors[rows] = features.descriptors
         return np.arange(first, self._count)
@@ -107,7 +116,9 @@ class TrackTable:
             column[:room] = values
         templates, warp = self._sampler.empty(rows), np.zeros((2, 2, rows), np.float32)
         templates[:room], warp[..., :room] = self.templates, self.warp
-        self.templates, self.warp = templates, warp
+        checked = np.zeros((rows, 2), np.float32)
+        checked[:room] = self.checked
+        self.templates, self.warp, self.checked = templates, warp, checked
 
 
 def _room(rows: int, descriptors: NDArray[Any]) -> Tracks:

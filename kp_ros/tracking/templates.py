@@ -22,7 +22,7 @@ _AFFINE_DAMPING = 0.05
 #: Contrast, in grey levels, below which a patch counts as blank.
 _BLANK = 1.0
 #: A point that a step moved less than this, pixels, needs no other: what is left of its error is a tenth of it.
-_SETTLED = 1.0
+_SETTLED = 0.8
 #: From so many matrices on, inverting them side by side is quicker than one after the other.
 _MANY = 40
 #: Of the six motions, those that move and do not bend.
@@ -317,8 +317,10 @@ def _places(points: Float32, warp: Float32 | None, offsets: Float32) -> Float32:
 
 def _cut(image: NDArray[np.uint8], places: Float32) -> Float32:
     """Read an image bilinearly at places, float32 [2, N, P] to [N, P]."""
-    x, y = places
-    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    # OpenCV takes a quarter less time for long rows.
+    x, y = places.reshape(2, -1, places.shape[1])
+    read = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(read, np.float32).reshape(places.shape[1:])
 
 
 def _inverse(matrices: Float32) -> Float32:

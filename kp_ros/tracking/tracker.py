@@ -15,7 +15,7 @@ from kp_ros.tracking.association import Lookup, crowded, search, similarity, uni
 from kp_ros.tracking.lucas_kanade import flow
 from kp_ros.tracking.options import TrackerOptions
 from kp_ros.tracking.prediction import CoarseFlow, FlowField, halved, relocate, thumbnail
-from kp_ros.tracking.replenishment import inside, open_places, texture, worthiest
+from kp_ros.tracking.replenishment import frames_inside, inside, open_places, texture, worthiest
 from kp_ros.tracking.table import TrackTable
 from kp_ros.tracking.templates import Sampler
 from kp_ros.tracking.verification import EpipolarGeometry, fit_geometry
@@ -28,6 +28,8 @@ _BEND_EVERY = 3
 #: Where a frame gives less than this share of the tracks in new ones, no others are looked for in the next frames.
 _SATURATED = 0.02
 _REST_FRAMES = 2
+#: How many tracks tell by how much all moved otherwise than expected.
+_JERK_SAMPLE = 16
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class _Carried:
     :ivar renew: bool [N], whose template is to be taken anew.
     :ivar warp: float32 [2, 2, N], of the templates; those of points not found mean nothing.
     :ivar calm: the first guess led to nearly all of them.
-    :ivar geometry: what the frames' points agree on; None where that is nothing.
+    :ivar checked: whether the geometry was checked.
+    :ivar geometry: what the points agree on with those of the frame checked last; None where that is nothing.
     """
 
     predicted: Float32
@@ -72,6 +75,7 @@ class _Carried:
     renew: Booleans
     warp: Float32
     calm: bool
+    checked: bool
     geometry: EpipolarGeometry | None
 
 
@@ -81,13 +85,13 @@ class Followed:
 
     :ivar frame: the image.
     :ivar camera: of the image, where it is known.
-    :ivar flown: dense flow from the last image to it.
+    :ivar flown: dense flow from the last image to it; None where that was not needed yet.
     :ivar carried: None where there was nothing to follow.
     """
 
     frame: _Frame
     camera: Camera | None
-    flown: FlowField
+    flown: FlowField | None
     carried: _Carried | None
 
 
@@ -95,6 +99,11 @@ def _near(points: Float32, expected: Float32, distance: float) -> Booleans:
     """Which points lie within a distance, pixels, of where they were expected; bool [N]."""
     offset = points - expected
     return np.asarray(np.einsum("nc,nc->n", offset, offset) <= distance * distance)
+
+
+def _seconds(last: _Frame, frame: _Frame) -> float:
+    """From one frame to the next."""
+    return max(frame.stamp_ns - last.stamp_ns, 1) * 1e-9
 
 
 class HybridTracker:
@@ -116,7 +125,9 @@ class HybridTracker:
     6. Detections on tracks confirm them: the track takes over their score and descriptor.
     7. Free detections begin new tracks, first those with much texture and a long way to the image's edge.
 
-    Where little moves and few tracks end, the last two steps are done in every third frame.
+    Where little moves and few tracks end, no dense flow is needed: points go on as they did, but for what a few of them
+    tell of a jerk of the camera. The last two steps are then done in every third frame, and so is the fourth, which
+    compares with the frame that it was last done in.
     """
 
     def __init__(self, options: TrackerOptions) -> None:
@@ -124,7 +135,7 @@ class HybridTracker:
         self._sampler = Sampler(options.template_points, options.template_spacing)
         self._table = TrackTable(options.max_tracks, self._sampler)
         self._coarse = CoarseFlow()
-        self._calm, self._unbent_frames = False, 0
+        self._calm, self._unbent_frames, self._unchecked_frames = False, 0, 0
         self._resting, self._enough = 0, 0
         self._next_id = 0
         self._last: _Frame | None = None
@@ -133,7 +144,7 @@ class HybridTracker:
         """Forget all tracks; ids go on counting and are never used again."""
         self._table.clear()
         self._last = None
-        self._calm, self._unbent_frames, self._resting = False, 0, 0
+        self._calm, self._unbent_frames, self._unchecked_frames, self._resting = False, 0, 0, 0
 
     def update(self, image: NDArray[np.uint8], stamp_ns: int, features: Features, camera: Camera | None) -> Tracks:
         """Carry the tracks on to one more image; see :class:`kp_ros.tracking.base.Tracker`."""
@@ -144,11 +155,37 @@ class HybridTracker:
         if self._last is not None and image.shape != self._last.smooth.shape:
             self.reset()
         frame, tracks, last = _Frame.of(image, stamp_ns), self._table.tracks, self._last
-        flown = self._coarse.between(last.thumbnail if last else None, frame.thumbnail, image.shape, self._calm)
         if last is None or len(tracks) == 0:
-            return Followed(frame, camera, flown, None)
-        predicted, bend = flown.predict(tracks.keypoints), self._unbent_frames == 0
-        return Followed(frame, camera, flown, self._carry(tracks, predicted, last, frame, camera, bend))
+            return Followed(frame, camera, self._flow_to(frame), None)
+        bend = self._unbent_frames == 0
+        if self._calm and self._resting and self._unchecked_frames < _REST_FRAMES:
+            predicted = self._expected(tracks, last, frame)
+            carried = self._carry(tracks, predicted, last, frame, camera, bend, check=False)
+            if carried.calm:
+                return Followed(frame, camera, None, carried)
+        flown = self._flow_to(frame)
+        predicted = flown.predict(tracks.keypoints)
+        return Followed(frame, camera, flown, self._carry(tracks, predicted, last, frame, camera, bend, check=True))
+
+    def _flow_to(self, frame: _Frame) -> FlowField:
+        """Dense flow from the last frame to this one."""
+        last = self._last.thumbnail if self._last else None
+        return self._coarse.between(last, frame.thumbnail, frame.smooth.shape, self._calm)
+
+    def _expected(self, tracks: Tracks, last: _Frame, frame: _Frame) -> Float32:
+        """Where tracks are if they go on as they did, but for a jerk that moves all alike; float32 [N, 2], pixels."""
+        places = tracks.keypoints + tracks.velocity * _seconds(last, frame)
+        sample = slice(None, None, max(1, len(places) // _JERK_SAMPLE))
+        followed, status = flow(
+            last.thumbnail,
+            frame.thumbnail,
+            tracks.keypoints[sample],
+            places[sample],
+            self.options.flow_window,
+            frame.smooth.shape[1] / frame.thumbnail.shape[1],
+        )
+        jerk = np.sort((followed - places[sample])[status], axis=0)
+        return places + jerk[len(jerk) // 2] if len(jerk) else places
 
     def join(self, followed: Followed, features: Features) -> Tracks:
         """Do the steps that need the detections; see :class:`kp_ros.tracking.base.Tracker`."""
@@ -158,7 +195,7 @@ class HybridTracker:
             # Another detector: no track can be told from its points.
             self.reset()
             table.describe_like(features)
-            carried, flown = None, FlowField(None, flown.scale)
+            carried, flown = None, None
         renewed, free, calm = np.zeros(0, np.int64), np.ones(len(features), bool), False
         if last is not None and carried is not None:
             before = len(table)
@@ -166,26 +203,39 @@ class HybridTracker:
             renewed = self._settle(carried, last, frame, features)
             if len(table) < (1 - self.options.relocation_share) * before:
                 # What most tracks did not follow is no flow: the view was cut.
-                flown = FlowField(None, flown.scale)
+                flown = FlowField(None, np.ones(2, np.float32))
             calm = carried.calm
         rests = self._rests()
         if len(table) and not (rests and calm):
             free = self._confirm(frame.smooth.shape, features)
-        new = features[:0] if rests else self._begin(table.tracks, frame, features, free, flown)
-        self._replenish(frame, new, renewed)
+        new, velocity = features[:0], np.zeros((0, 2), np.float32)
+        if not rests:
+            new, velocity = self._begin(frame, features, free, flown or self._flow_to(frame))
+        self._replenish(frame, new, velocity, renewed)
         self._last = frame
         return table.by_age()
 
     def _carry(
-        self, tracks: Tracks, predicted: Float32, last: _Frame, frame: _Frame, camera: Camera | None, bend: bool
+        self,
+        tracks: Tracks,
+        predicted: Float32,
+        last: _Frame,
+        frame: _Frame,
+        camera: Camera | None,
+        bend: bool,
+        check: bool,
     ) -> _Carried:
-        """Steps 2 to 4."""
+        """Steps 2 to 4, the last of them if asked for."""
         start, options = tracks.keypoints, self.options
         points, found, renew, warp, calm = self._find(start, predicted, last, frame, bend)
         alive = found & inside(points, frame.smooth.shape, options.border_pixels)
-        index = np.flatnonzero(alive)
-        first, second = start[index], points[index]
-        sample = options.epipolar_sample // (2 if calm else 1)
+        if not check:
+            renew[:] = False
+            return _Carried(predicted, points, found, alive, renew, warp, calm, check, None)
+        # Of a track that began since the last check there is nothing to compare with.
+        index = np.flatnonzero(alive & np.isfinite(self._table.checked[: len(alive), 0]))
+        first, second = self._table.checked[index], points[index]
+        sample = options.epipolar_sample * (2 if self._unchecked_frames else 1)
         fitted = fit_geometry(first, second, camera, options.epipolar_pixels, sample)
         geometry = None
         if fitted is not None:
@@ -197,7 +247,7 @@ class HybridTracker:
                 geometry = None
                 # Where most points held, yet no rigid scene explains them, there is no ground to prefer some of them.
                 alive[index] = len(index) > options.chance_share * len(alive)
-        return _Carried(predicted, points, found, alive, renew, warp, calm, geometry)
+        return _Carried(predicted, points, found, alive, renew, warp, calm, check, geometry)
 
     def _relocated(
         self, tracks: Tracks, carried: _Carried, last: _Frame, followed: Followed, features: Features
@@ -208,7 +258,7 @@ class HybridTracker:
         predicted = relocate(tracks, features)
         if predicted is None:
             return carried
-        return self._carry(tracks, predicted, last, followed.frame, followed.camera, bend=True)
+        return self._carry(tracks, predicted, last, followed.frame, followed.camera, bend=True, check=True)
 
     def _settle(self, carried: _Carried, last: _Frame, frame: _Frame, features: Features) -> NDArray[np.int64]:
         """Step 5: bring the tracks into this frame; the rows whose templates must be taken anew."""
@@ -216,16 +266,19 @@ class HybridTracker:
         self._calm = carried.calm
         self._unbent_frames = (self._unbent_frames + 1) % _BEND_EVERY if self._calm else 0
         np.copyto(self._table.warp[..., : len(tracks)], carried.warp, where=carried.found)
+        self._unchecked_frames = 0 if carried.checked else self._unchecked_frames + 1
         self._rescue(tracks, carried, frame, features)
-        index = np.flatnonzero(alive)
-        alive[index[crowded(points[index], tracks.track_id[index], options.duplicate_pixels)]] = False
+        if carried.checked:
+            index = np.flatnonzero(alive)
+            alive[index[crowded(points[index], tracks.track_id[index], options.duplicate_pixels)]] = False
         # The limit may have been lowered: the youngest go.
         index = np.flatnonzero(alive)
         if len(index) > options.max_tracks:
             alive[index[np.argsort(tracks.track_id[index])[options.max_tracks :]]] = False
-        seconds = max(frame.stamp_ns - last.stamp_ns, 1) * 1e-9
-        np.divide(points - tracks.keypoints, seconds, out=tracks.velocity)
+        np.divide(points - tracks.keypoints, _seconds(last, frame), out=tracks.velocity)
         tracks.keypoints[:] = points
+        if carried.checked:
+            self._table.checked[: len(points)] = points
         tracks.age[:] += np.uint32(1)
         return np.flatnonzero(carried.renew[self._table.keep(alive)])
 
@@ -240,7 +293,7 @@ class HybridTracker:
         area = np.abs(warp[0, 0] * warp[1, 1] - warp[0, 1] * warp[1, 0])
         renew = found & ((area > options.template_zoom) | (area < 1 / options.template_zoom))
         missed = np.flatnonzero(~found)
-        followed, status = flow(last.half, frame.half, start[missed], predicted[missed], options.flow_window)
+        followed, status = flow(last.half, frame.half, start[missed], predicted[missed], options.flow_window, 2.0)
         missed, followed = missed[status], followed[status]
         # Where one step is not enough, the template leads farther from there than it may.
         again, again_warp, correlation = self._register(missed, frame, followed, 1)
@@ -285,7 +338,9 @@ class HybridTracker:
         good = (correlation >= options.template_correlation) & _near(again, detected, options.template_shift)
         good &= inside(again, shape, options.border_pixels)
         if carried.geometry is not None:
-            good &= carried.geometry.distance(tracks.keypoints[lost], again) <= options.epipolar_pixels
+            known = np.flatnonzero(np.isfinite(self._table.checked[lost, 0]))
+            distance = carried.geometry.distance(self._table.checked[lost[known]], again[known])
+            good[known] &= distance <= options.epipolar_pixels
         index = lost[good]
         carried.points[index], carried.alive[index] = again[good], True
         self._table.warp[..., index] = warp[..., good]
@@ -312,26 +367,32 @@ class HybridTracker:
         self._resting -= 1
         return True
 
-    def _replenish(self, frame: _Frame, new: Features, renewed: NDArray[np.int64]) -> None:
+    def _replenish(self, frame: _Frame, new: Features, velocity: Float32, renewed: NDArray[np.int64]) -> None:
         """Begin new tracks, and take new templates for them and for the rows of tracks that need one."""
         if len(new) == len(renewed) == 0:
             return
-        rows = np.concatenate([renewed, self._table.append(new, self._next_id)])
+        begun = self._table.append(new, velocity, self._next_id, checked=self._unchecked_frames == 0)
+        rows = np.concatenate([renewed, begun])
         self._next_id += len(new)
         self._table.put_templates(rows, self._sampler.take(frame.smooth, self._table.tracks.keypoints[rows]))
 
-    def _begin(self, tracks: Tracks, frame: _Frame, features: Features, free: Booleans, flown: FlowField) -> Features:
-        """Step 7: the detections that become tracks."""
-        options, shape = self.options, frame.smooth.shape
+    def _begin(self, frame: _Frame, features: Features, free: Booleans, flown: FlowField) -> tuple[Features, Float32]:
+        """Step 7: the detections that become tracks, and the velocities that they are expected to have."""
+        options, shape, tracks = self.options, frame.smooth.shape, self._table.tracks
         places = features.keypoints
         free = free & open_places(places, tracks.keypoints, shape, options.spacing_pixels, self._sampler.reach)
         features = features[free]
-        life = flown.frames_inside(features.keypoints, shape)
+        motion = flown.predict(features.keypoints) - features.keypoints
+        life = frames_inside(features.keypoints, motion, shape)
         strength = texture(frame.thumbnail, shape, features.keypoints)
         worth = strength * np.minimum(life, options.life_enough)
         worth[(life < options.life_least) | (strength < options.texture)] = 0
-        new = features[worthiest(worth, options.max_tracks - len(tracks))]
+        chosen = worthiest(worth, options.max_tracks - len(tracks))
         few = _SATURATED * options.max_tracks
-        self._resting = _REST_FRAMES if len(new) < few else 0
-        self._enough = len(tracks) + len(new) - int(few)
-        return new
+        self._resting = _REST_FRAMES if len(chosen) < few else 0
+        self._enough = len(tracks) + len(chosen) - int(few)
+        if self._resting:
+            # What is done in every so many frames only is not done in one and the same.
+            self._unbent_frames = 0
+        seconds = _seconds(self._last, frame) if self._last else 1.0
+        return features[chosen], motion[chosen] / seconds

@@ -17,6 +17,7 @@ import pytest
 from kp_ros.camera import Camera
 from kp_ros.features import Features, Tracks
 from kp_ros.tracking import HybridTracker, load_tracker
+from kp_ros.tracking.verification import fit_geometry
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 Scene = Any  # the class of that name in conftest.py
@@ -116,6 +117,40 @@ def test_where_nothing_moves_confirmation_comes_within_three_frames(scene: Scene
     assert all(len(scores) == 1 for scores in seen)
     assert all(frame - score < 3 for frame, score in enumerate(confirmed, 1))
     assert len(set(confirmed)) < len(confirmed)
+
+
+def test_where_little_moves_the_geometry_is_checked_in_every_third_frame(
+    scene: Scene, detect: Detect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, fits, seen, checked = load_tracker(max_tracks=150), [], [], []
+
+    def fit(first: Any, second: Any, *others: Any) -> Any:
+        fits.append((first.copy(), second.copy()))
+        return fit_geometry(first, second, *others)
+
+    monkeypatch.setattr("kp_ros.tracking.tracker.fit_geometry", fit)
+    for k in range(16):
+        seen.append(tracker.update(scene.image(k), (k + 1) * STEP_NS, detect(scene.image(k)), None))
+        checked += [k] * (len(fits) - len(checked))
+    waits = np.diff(checked)
+    assert waits.max() == 3
+    for (first, second), last, now in zip(fits[1:], checked[:-1], checked[1:], strict=True):
+        # What is compared is where the points were when they were checked last.
+        assert np.isin(first, seen[last].keypoints).all()
+        assert np.median(np.linalg.norm(second - scene.move(first, last, now), axis=1)) < 0.12
+
+
+def test_a_jerk_between_checks_ends_few(scene: Scene, detect: Detect) -> None:
+    tracker = load_tracker(max_tracks=150)
+    # Eleven pixels at once, in a frame that rests and in one that does not.
+    for before in (9, 10, 11):
+        frames = [*range(before), before + 8]
+        runs = [tracker.update(scene.image(k), (k + 1) * STEP_NS, detect(scene.image(k)), None) for k in frames]
+        _, i, j = np.intersect1d(runs[-2].track_id, runs[-1].track_id, return_indices=True)
+        truth = scene.move(runs[-2].keypoints[i], frames[-2], frames[-1])
+        assert len(i) > 0.8 * len(runs[-2])
+        assert np.median(np.linalg.norm(runs[-1].keypoints[j] - truth, axis=1)) < 0.3
+        tracker.reset()
 
 
 def test_what_is_covered_ends_and_what_is_not_lives(scene: Scene, detect: Detect) -> None:
