@@ -15,7 +15,6 @@ import shlex
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -24,6 +23,7 @@ from benchmarks.metrics_table import CHECKOUT
 from kp_ros.detectors import load_detector
 from kp_ros.detectors.base import Detector
 from kp_ros.features import Float32
+from kp_ros.recordings.sensor_folder import read_grey
 
 SEQUENCES = ("kitti_06", "icl_kt3", "hololens")
 #: x and y, pixels; a cell of 8 x 8 looks the same after the last one.
@@ -77,7 +77,7 @@ def main() -> None:
     results: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     for sequence in arguments.sequences:
         files = sorted((arguments.data / sequence / "images").glob("*"))[:: arguments.every]
-        images = [np.asarray(cv2.imread(str(file), cv2.IMREAD_GRAYSCALE), np.uint8) for file in files]
+        images = [read_grey(file) for file in files]
         if not images:
             raise SystemExit(f"no images in {arguments.data / sequence / 'images'}; name the folder with --data")
         results[sequence] = {

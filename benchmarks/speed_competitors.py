@@ -24,6 +24,7 @@ from kp_ros.detectors.onnxruntime import OnnxRuntimeBackend
 from kp_ros.detectors.openvino import OpenVinoBackend, precisions
 from kp_ros.detectors.tensorrt import PRECISIONS, TensorRtBackend
 from kp_ros.frontend import Frontend
+from kp_ros.recordings.sensor_folder import read_grey
 from kp_ros.tracking import load_tracker
 
 Image = NDArray[np.uint8]
@@ -180,6 +181,7 @@ def read_frames(data: Path, sequences: tuple[str, ...], size: tuple[int, int], c
     """The first ``count`` images of each sequence, grey, brought to a size.
 
     :raises SystemExit: a sequence is not there.
+    :raises RecordingError: a file is no image.
     """
     frames = []
     for sequence in sequences:
@@ -187,9 +189,7 @@ def read_frames(data: Path, sequences: tuple[str, ...], size: tuple[int, int], c
         if not files:
             raise SystemExit(f"no images in {data / sequence / 'images'}; name the folder of sequences with --data")
         for k, path in enumerate(files):
-            image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-            if image is None:
-                raise SystemExit(f"{path} cannot be read as an image")
+            image = read_grey(path)
             if image.shape[::-1] != size:
                 image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
             frames.append(Frame(np.asarray(image, np.uint8), k == 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Size, Tensor, nn
 from training.checkpoint import CheckpointError, load_checkpoint
 from training.networks.making import NetworkChoice, make_network
 
+LOGGER = logging.getLogger(__name__)
 CONFIG = "config.yaml"
 #: Where a checkpoint has the network: a method's policy, the pre-training's network.
 PREFIXES = ("policy.network.", "network.")
@@ -47,7 +49,8 @@ def load_network(checkpoint: Path) -> nn.Module:
 def begin_with(checkpoint: Path, choice: NetworkChoice) -> nn.Module:
     """A network to train on, with a run's weights; those of parts that the run's network has not are random.
 
-    A kernel that is wider now has the run's in its middle, and zeros around it: it computes the same.
+    A kernel that is wider now has the run's in its middle, and zeros around it: it computes the same. What begins
+    anew is logged.
 
     :raises CheckpointError: the checkpoint is missing or damaged, or the networks share no part.
     """
@@ -57,6 +60,12 @@ def begin_with(checkpoint: Path, choice: NetworkChoice) -> nn.Module:
     shared = {name: value for name, value in fitted.items() if own[name].shape == value.shape}
     if not shared:
         raise CheckpointError(f"{checkpoint} has no part of the network '{choice.name}'; choose another start")
+    if lacking := sorted(set(own) - set(shared)):
+        names = ", ".join(lacking[:3]) + (" ..." if len(lacking) > 3 else "")
+        LOGGER.warning(
+            "%s has %d of the %d weights of network '%s'; these begin anew: %s",
+            *(checkpoint, len(shared), len(own), choice.name, names),
+        )
     network.load_state_dict(shared, strict=False)
     return network
 

@@ -40,7 +40,7 @@ def test_a_checkpoint_of_another_shape_says_where_to_look(tmp_path: Path) -> Non
         load_network(file)
 
 
-def test_a_run_lends_another_network_the_parts_that_both_have(tmp_path: Path) -> None:
+def test_a_run_lends_another_network_the_parts_that_both_have(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(0)
     file = write_run(
         tmp_path, "network: {name: cells, settings: {width: 16}}\n", NetworkChoice("cells", {"width": 16}), "network."
@@ -49,6 +49,7 @@ def test_a_run_lends_another_network_the_parts_that_both_have(tmp_path: Path) ->
         load_network(file).state_dict(),
         begin_with(file, NetworkChoice(settings={"width": 16})).state_dict(),
     )
+    assert "begin anew: score." in caplog.text
     shared = {name for name, value in borrower.items() if name in lender and lender[name].shape == value.shape}
     assert {"describe.weight", "trunk.stride8.0.weight"} <= shared
     assert all(torch.equal(lender[name], borrower[name]) for name in shared)
