@@ -24,13 +24,13 @@ from kp_ros.odometry.noise import Noise
 from kp_ros.odometry.observations import Depths, Observations, observe
 from kp_ros.odometry.options import OdometryOptions
 from kp_ros.odometry.pose import PoseFit, Prior, assess, fit_pose, sample_pose
-from kp_ros.odometry.projection import seen
+from kp_ros.odometry.projection import chi_square, seen
 from kp_ros.odometry.readout import Glance, Readout
 from kp_ros.odometry.rigid_motion import composed_covariance, in_world_axes, inverse
 from kp_ros.odometry.robust_estimation import poselib
 from kp_ros.odometry.rolling_shutter import RowMotion
 from kp_ros.odometry.triangulation import parallax
-from kp_ros.odometry.uncertainty import shared_errors, systematic, way
+from kp_ros.odometry.uncertainty import departure, shared_errors, systematic, way
 from kp_ros.odometry.window import Keyframe, WindowProblem, WindowResult, gtsam
 
 LOGGER = logging.getLogger(__name__)
@@ -177,7 +177,13 @@ class VisualOdometry:
         key, last = self._key, self._last
         if result is None or key is None or last is None:
             return
-        step = step_between(self._poses[key.number], last.pose)
+        before = self._poses[key.number]
+        step = step_between(before, last.pose)
+        shift, turn = way(last.pose, result.poses.get(key.number, before) @ step, self._scene_depth())
+        if shift > self._options.good_shift or turn > self._options.good_turn:
+            # Behind images that hardly hold together the window slides to and fro as a whole; the pose must not jump.
+            self._window = BackgroundWindow(self._options, self._executor)
+            return
         self._poses.correct(dict(result.poses))
         self._last = replace(last, pose=self._poses[key.number] @ step)
         mine, theirs = shared(self._table.track_id, result.track_id)
@@ -244,14 +250,16 @@ class VisualOdometry:
         moving = None
         if last.seconds > 0:
             moving = RowMotion(self._readout.seconds * observations.rows, last.pose, seconds)
-        fit = self._fit(points, known, prior, trust(table), None if moving is None else moving[mine])
+        trusted = trust(table)
+        fit = self._fit(points, known, prior, trusted, None if moving is None else moving[mine])
+        own = self._spread(fit, points, trusted, prior, None if moving is None else moving[mine])
         bent = known
         if moving is not None:
             observations = moving.straightened(observations, fit.pose, _nearness(observations, mine, points, fit.pose))
             known = observations[mine]
         health = self._health(frame, known, fit, survival)
         state, reason = judge(
-            health.inliers, health.inlier_ratio, health.coverage, fit.covariance, scene_depth, self._options
+            health.inliers, health.inlier_ratio, health.coverage, own, scene_depth, self._options
         )
         health = replace(health, reason=reason)
         if state is State.LOST:
@@ -261,7 +269,7 @@ class VisualOdometry:
         self._table = update_depths(table, fit)
         step = way(last.pose, fit.pose, scene_depth)
         self._way += step
-        own = shared_errors(fit.covariance, health.inliers) * (_DOUBT if state is State.WEAK else 1.0)
+        own = own * (_DOUBT if state is State.WEAK else 1.0)
         covariance = composed_covariance(key.covariance, step_between(self._poses[key.number], fit.pose), own)
         speed = velocity(last.pose, fit.pose, seconds)
         self._last = _Last(
@@ -294,6 +302,14 @@ class VisualOdometry:
         )
 
     # Step 4.
+
+    def _spread(
+        self, fit: PoseFit, points: Points, weight: Float64, prior: Prior, moving: RowMotion | None
+    ) -> Float64:
+        """Covariance of a pose against the landmarks, float64 [6, 6], with what the normal equations do not know."""
+        covariance = shared_errors(fit.covariance, int(fit.inliers.sum()))
+        covariance = covariance * departure(chi_square(fit.linearised, points.variance), weight)
+        return covariance
 
     def _health(self, frame: OdometryFrame, known: Observations, fit: PoseFit, survival: float) -> Health:
         assert self._key is not None

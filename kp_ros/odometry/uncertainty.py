@@ -13,6 +13,8 @@ _INDEPENDENT = 60
 #: and of the scene's depth times the angle turned; of the direction, a share of the angle turned, and radians a scene
 #: depth of way.
 _SHIFT_BY_WAY, _SHIFT_BY_TURN, _TURN_BY_TURN, _TURN_BY_WAY = 0.01, 0.01, 0.006, 0.001
+#: Median of a chi-square of two degrees of freedom.
+_MEDIAN_SQUARE = 1.386
 
 
 def shared_errors(covariance: Float64, inliers: int) -> Float64:
@@ -22,6 +24,21 @@ def shared_errors(covariance: Float64, inliers: int) -> Float64:
     :param inliers: how many points it is from.
     """
     return np.asarray(covariance * max(1.0, inliers / _INDEPENDENT))
+
+
+def departure(squared: Float64, trust: Float64) -> float:
+    """Factor on the covariance of a pose whose points depart from it by more than their noise, 1 or more.
+
+    The noise is learnt over many images. In one that is blurred, or seen where tracks slip, all points depart by more, and
+    a pose that nothing fits well is as uncertain as they say (the reduced chi-square). What has long been wrong, as what
+    moves by itself, has little trust and little voice.
+
+    :param squared: float64 [N], squared errors of unit variance, of inliers and of others.
+    :param trust: float64 [N], see :func:`kp_ros.odometry.depth_filter.trust`.
+    """
+    order = np.argsort(squared)
+    behind = np.cumsum(trust[order])
+    return max(1.0, float(squared[order[np.searchsorted(behind, behind[-1] / 2)]]) / _MEDIAN_SQUARE)
 
 
 def way(pose: Float64, other: Float64, scene_depth: float) -> Float64:
