@@ -289,7 +289,7 @@ class HybridTracker:
         options, count = self.options, len(start)
         points, warp, correlation = self._register(slice(0, count), frame, predicted, options.template_iterations, bend)
         found = (correlation >= options.template_correlation) & _near(points, predicted, options.template_shift)
-        calm = np.count_nonzero(found) >= _CALM * count
+        calm = bool(np.count_nonzero(found) >= _CALM * count)
         area = np.abs(warp[0, 0] * warp[1, 1] - warp[0, 1] * warp[1, 0])
         renew = found & ((area > options.template_zoom) | (area < 1 / options.template_zoom))
         missed = np.flatnonzero(~found)
