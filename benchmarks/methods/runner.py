@@ -36,7 +36,9 @@ from training.evaluation.repeatability import repeated_keypoints
 from training.evaluation.reprojection import DepthReprojection
 from training.evaluation.running import RunOptions
 from training.evaluation.sequence_judgement import SequenceOptions
+from training.frame_batch import FrameBatch
 from training.methods.contrast import keypoints_of
+from training.methods.method import Method, MethodConfig
 from training.methods.registry import find_method
 from training.methods.running import make_dataset, make_objective
 from training.methods.training_data import held_out, open_training_data
@@ -221,6 +223,43 @@ def judge_with_start(runs: Sequence[Trained], arguments: argparse.Namespace) -> 
     return replace(found, figures=judge(models, arguments))
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """A method's measure: its settings, and batches of frames that its runs did not train on.
+
+    :ivar method: of the registry.
+    :ivar config: of the objective; a run's, on held-out data.
+    :ivar batches: the same for every network that is measured.
+    """
+
+    method: Method[Any]
+    config: MethodConfig
+    batches: tuple[FrameBatch, ...]
+
+    def figures(self, checkpoint: Path) -> dict[str, float]:
+        """What the objective reports of a checkpoint's network, no step taken: means over the batches."""
+        objective = make_objective(self.method, replace(self.config, start=checkpoint)).eval()
+        torch.manual_seed(0)
+        found: dict[str, list[float]] = {}
+        with torch.no_grad():
+            for number, batch in enumerate(self.batches):
+                for name, value in objective(batch, number)[1].items():
+                    found.setdefault(name, []).append(float(value))
+        return {name: round(float(np.nanmean(values)), 5) for name, values in found.items()}
+
+
+def hold_out(method: str, run: Path, batches: int = 16) -> HeldOut:
+    """A method's measure on frames that it did not train on.
+
+    :param run: folder of a run of the method, whose configuration is the measure.
+    """
+    chosen = find_method(method)
+    config = load_config(chosen.config, run / CONFIG, [])
+    config = replace(config, data=held_out(config.data), steps=batches, seed=1)
+    dataset = make_dataset(chosen, config, open_training_data(config.data))
+    return HeldOut(chosen, config, tuple(dataset[number] for number in range(batches)))
+
+
 def held_out_figures(method: str, run: Path, checkpoints: Sequence[Path], batches: int = 16) -> list[dict[str, float]]:
     """What an objective reports on frames that it did not train on: its own reward, with no step taken.
 
@@ -228,21 +267,8 @@ def held_out_figures(method: str, run: Path, checkpoints: Sequence[Path], batche
     :param checkpoints: whose networks are measured: that run's, others', or the one that it started from.
     :returns: means over the batches, one a checkpoint; the same batches and the same state of the draws for all.
     """
-    chosen = find_method(method)
-    config = load_config(chosen.config, run / CONFIG, [])
-    config = replace(config, data=held_out(config.data), steps=batches, seed=1)
-    dataset = make_dataset(chosen, config, open_training_data(config.data))
-    found = []
-    for checkpoint in checkpoints:
-        objective = make_objective(chosen, replace(config, start=checkpoint)).eval()
-        torch.manual_seed(0)
-        figures: dict[str, list[float]] = {}
-        with torch.no_grad():
-            for number in range(batches):
-                for name, value in objective(dataset[number], number)[1].items():
-                    figures.setdefault(name, []).append(float(value))
-        found.append({name: round(float(np.nanmean(values)), 5) for name, values in figures.items()})
-    return found
+    measure = hold_out(method, run, batches)
+    return [measure.figures(checkpoint) for checkpoint in checkpoints]
 
 
 def unseen_sequences(paths: Sequence[Path], checkpoints: Sequence[Path], split: float = 0.8) -> list[Frames]:

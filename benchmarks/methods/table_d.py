@@ -3,8 +3,10 @@
     python -m benchmarks.methods.table_d --start runs/base/last.pt --steps 3000 --seeds 2 --output runs/table_d
 
 RIPE's rows are measured alike, on pairs that no run has trained on, half of them of two scenes: matches that one
-epipolar geometry explains, where there is one and where there is none. RFP's pose loss is that of its own draws, over
-the training, and before and after it on held-out pairs. --only ripe,rfp takes some of the rows.
+epipolar geometry explains, where there is one and where there is none. More accepted points make more inliers, so the
+same is measured again with each network's logits shifted until it accepts as many points as the start. RFP's pose loss
+is that of its own draws, over the training, and before and after it on held-out pairs. --only ripe,rfp takes some of
+the rows.
 """
 
 from __future__ import annotations
@@ -12,17 +14,20 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.methods.runner import (
+    HeldOut,
     Trained,
     Variant,
     arguments_of,
     data_overrides,
     held_out_figures,
+    hold_out,
     judge_with_start,
     over_seeds,
     start_of,
@@ -30,6 +35,7 @@ from benchmarks.methods.runner import (
     train_all,
     write,
 )
+from training.methods.ripe import RipeConfig
 from training.run_log import LOG
 
 RIPE = (
@@ -40,6 +46,12 @@ RIPE = (
 RFP = Variant("rfp", "rfp")
 #: What RIPE's objective reports of held-out pairs.
 PAIRS = ("inliers_same", "inliers_other", "matches", "acceptance")
+#: With as many points as the start has.
+EQUAL = ("reward_equal", "inliers_same_equal", "inliers_other_equal", "acceptance_equal")
+#: Held-out batches of RIPE's figures, and those that the shift of the logits is sought on.
+BATCHES, SOUGHT = 48, 8
+#: Logits are shifted by at most this, up or down, and halved so often.
+FARTHEST, HALVINGS = 8.0, 10
 FIGURES = ("repeatability_gap5", "auc5_gap5", "auc5_gap15", "aktl", "vtl", "ate")
 #: Parts that RFP's training is cut into.
 PARTS = 10
@@ -58,7 +70,7 @@ def main() -> None:
     texts = []
     if ripe:
         result["ripe"] = _ripe(ripe, arguments)
-        texts.append(table(result["ripe"]["rows"], [*PAIRS, *FIGURES]))
+        texts.append(table(result["ripe"]["rows"], [*PAIRS, *EQUAL, *FIGURES]))
     if rfp:
         result["rfp"] = _rfp(rfp, start)
         texts.append(_told(result["rfp"]))
@@ -69,17 +81,35 @@ def _ripe(runs: Sequence[Trained], arguments: argparse.Namespace) -> dict[str, A
     """Rows of the start and of every variant: held-out pairs, and the evaluation of keypoints."""
     judged = judge_with_start(runs, arguments)
     # By the settings of the first run: with negative pairs, unless --only leaves it out.
-    figures = held_out_figures("ripe", runs[0].checkpoint.parent, list(judged.checkpoints.values()))
-    pairs = dict(zip(judged.checkpoints, figures, strict=True))
+    measure = hold_out("ripe", runs[0].checkpoint.parent, BATCHES)
+    pairs = {name: measure.figures(checkpoint) for name, checkpoint in judged.checkpoints.items()}
+    wanted = replace(measure, batches=measure.batches[:SOUGHT]).figures(judged.start)["acceptance"]
+    for name, checkpoint in judged.checkpoints.items():
+        equal = accepting(measure, checkpoint, wanted).figures(checkpoint)
+        pairs[name] |= {f"{key}_equal": value for key, value in equal.items()}
     rows = judged.table(FIGURES)
     for row, names in judged.rows.items():
-        rows[row] = {key: over_seeds([pairs[name].get(key) for name in names]) for key in PAIRS} | rows[row]
+        rows[row] = {key: over_seeds([pairs[name].get(key) for name in names]) for key in (*PAIRS, *EQUAL)} | rows[row]
     return {"rows": rows, "judged_on": judged.sequences, "runs": judged.figures}
+
+
+def accepting(measure: HeldOut, checkpoint: Path, wanted: float) -> HeldOut:
+    """The measure with the shift of the logits at which a network accepts a wanted share of its draws."""
+    assert isinstance(measure.config, RipeConfig)
+    few = replace(measure, batches=measure.batches[:SOUGHT])
+    low, high = (measure.config.acceptance_offset + shift for shift in (-FARTHEST, FARTHEST))
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        accepted = replace(few, config=replace(measure.config, acceptance_offset=middle)).figures(checkpoint)
+        low, high = (middle, high) if accepted["acceptance"] < wanted else (low, middle)
+    return replace(measure, config=replace(measure.config, acceptance_offset=0.5 * (low + high)))
 
 
 def _rfp(runs: Sequence[Trained], start: Path) -> dict[str, Any]:
     """The pose loss over the training, and on held-out pairs before and after; degrees, capped at 75."""
-    before, *after = held_out_figures("rfp", runs[0].checkpoint.parent, [start, *(run.checkpoint for run in runs)])
+    before, *after = held_out_figures(
+        "rfp", runs[0].checkpoint.parent, [start, *(run.checkpoint for run in runs)], BATCHES
+    )
     return {
         "training": [over_seeds(part) for part in zip(*(_parts(run) for run in runs), strict=True)],
         "held_out": {

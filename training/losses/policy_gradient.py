@@ -64,12 +64,13 @@ def drawn_pose_loss(losses: Tensor, keypoints: Tensor, matches: Tensor) -> Tenso
     keypoints) x sum log P(matches).
 
     :param losses: [B, S, T], of S keypoint draws and T match draws for each; small is good.
-    :param keypoints: [B, S], sum of the log-probabilities of a draw's keypoints in both images.
+    :param keypoints: [B, S, 1], sum of the log-probabilities of a draw's keypoints in both images; or [B, S, T], of
+        those that each draw of matches has left of them.
     :param matches: [B, S, T], sum of the log-probabilities of a draw's matches.
     """
     losses = losses.detach()
     over_all = mean_of_draws(losses.flatten(1)).reshape(losses.shape)
-    return (over_all * keypoints[..., None] + mean_of_draws(losses) * matches).mean()
+    return (over_all * keypoints + mean_of_draws(losses) * matches).mean()
 
 
 def expected_match_loss(reward: Tensor, match_log_probabilities: Tensor, first: Tensor, second: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 import numpy as np
 import torch
@@ -26,6 +27,16 @@ from training.samplers.matches import MatchSamples, sample_matches
 from training.samplers.multinomial import sample_multinomial
 
 
+class Credit(Enum):
+    """Which keypoints of a draw a pose's error is put down to."""
+
+    #: All that were drawn, as the paper has it.
+    ALL = "all"
+    #: Those of the drawn matches: the black box has seen no others, so that all others' share is noise. What they do to
+    #: the pose by not being matched is left out.
+    SEEN = "seen"
+
+
 @dataclass(frozen=True)
 class RfpConfig(MethodConfig):
     """RFP's settings.
@@ -34,6 +45,7 @@ class RfpConfig(MethodConfig):
     :ivar keypoint_draws: times that keypoints are drawn.
     :ivar match_draws: times that matches are drawn for each of them.
     :ivar share: of the matches that are drawn, with replacement.
+    :ivar credit: keypoints that learn from a pose's error.
     :ivar normalise: log-probabilities of keypoints are those of the draw, over the image; false takes those within the
         cell, as the released code does.
     :ivar library: of the essential matrix.
@@ -51,6 +63,7 @@ class RfpConfig(MethodConfig):
     keypoint_draws: int = 3
     match_draws: int = 3
     share: float = 0.5
+    credit: Credit = Credit.ALL
     normalise: bool = True
     library: Library = Library.POSELIB
     threshold: float = 0.001
@@ -67,12 +80,14 @@ class KeypointDraw:
     """One draw of keypoints in both images of every item.
 
     :ivar log_probability: float32 [B], of all keypoints of both images together.
+    :ivar pairs: float32 [B, N], of each keypoint of the first image and its partner together.
     :ivar distance: float32 [B, N, N], between descriptors, with gradient.
     :ivar matches: mutual nearest neighbours.
     :ivar rays: float32 [B, N, 4], unit-plane points of each keypoint of the first image and of its partner.
     """
 
     log_probability: Tensor
+    pairs: Tensor
     distance: Tensor
     matches: Matches
     rays: Tensor
@@ -119,7 +134,7 @@ class Rfp(MethodObjective):
         losses = losses.reshape(shape).permute(2, 0, 1).to(batch.images.device)
         loss = drawn_pose_loss(
             losses,
-            torch.stack([drawn.log_probability for drawn in keypoint_draws], 1),
+            torch.stack([self.credited(*of) for of in zip(keypoint_draws, match_draws, strict=True)], 1),
             torch.stack([torch.stack([c.log_probabilities.sum(1) for c in several], 1) for several in match_draws], 1),
         )
         found = [error for error in errors if error is not None]
@@ -150,7 +165,14 @@ class Rfp(MethodObjective):
             first, second = rays_of(one.keypoints, views[0]), rays_of(two.keypoints, views[1])
             partners = second.gather(1, matches.partner[..., None].expand(-1, -1, 2))
         log_probability = one.log_probabilities.sum(1) + two.log_probabilities.sum(1)
-        return KeypointDraw(log_probability, distance, matches, torch.cat([first, partners], -1))
+        of_pairs = one.log_probabilities + two.log_probabilities.gather(1, matches.partner)
+        return KeypointDraw(log_probability, of_pairs, distance, matches, torch.cat([first, partners], -1))
+
+    def credited(self, drawn: KeypointDraw, several: Sequence[MatchSamples]) -> Tensor:
+        """Log-probability of the keypoints that learn from each draw of matches: [B, 1] of all, [B, T] of the seen."""
+        if self.settings.credit is Credit.ALL:
+            return drawn.log_probability[:, None]
+        return torch.stack([(drawn.pairs.gather(1, chosen.first) * chosen.valid).sum(1) for chosen in several], 1)
 
     def errors(self, pairs: list[tuple[Points, Points]], truth: NDArray[np.float64]) -> list[float | None]:
         """The black box: drawn matches to pose errors, degrees; None where no pose was found.

@@ -125,7 +125,7 @@ def test_pose_losses_with_global_draws() -> None:
         drawn = [sample_multinomial(logits, 12) for _ in range(3)]
         share = torch.stack([values_at(pays, d.keypoints).mean(1) for d in drawn], 1)
         losses = (10 * (1 - share))[..., None].expand(-1, -1, 3)
-        keypoints = torch.stack([d.log_probabilities.sum(1) for d in drawn], 1)
+        keypoints = torch.stack([d.log_probabilities.sum(1, keepdim=True) for d in drawn], 1)
         return drawn_pose_loss(losses, keypoints, torch.zeros(1, 3, 3))
 
     fit([logits], loss, 150)

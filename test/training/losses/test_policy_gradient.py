@@ -142,7 +142,7 @@ def test_reinforced_feature_points_gradient_for_keypoints_and_matches() -> None:
             p, q = keypoint_logits.log_softmax(0), match_logits.log_softmax(1)
             keypoints, matches = p[points], q[points[:, None], drawn]
             weight = (keypoints.sum() + matches.sum()).exp().detach()
-            loss = drawn_pose_loss(losses[points[:, None], drawn][None], keypoints[None], matches[None])
+            loss = drawn_pose_loss(losses[points[:, None], drawn][None], keypoints[None, :, None], matches[None])
             for part, gradient in zip(total, torch.autograd.grad(loss, (keypoint_logits, match_logits)), strict=True):
                 part += weight * gradient
     # The baselines hold the draw itself: one of two keypoint draws, one of two match draws.

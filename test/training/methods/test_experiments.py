@@ -19,6 +19,7 @@ from benchmarks.methods.runner import (
     Trained,
     Variant,
     held_out_figures,
+    hold_out,
     kept,
     mean_over,
     over_seeds,
@@ -26,11 +27,13 @@ from benchmarks.methods.runner import (
     table,
 )
 from benchmarks.methods.table_b import CLAIMS, VARIANTS, _claim
+from benchmarks.methods.table_d import accepting
 from training.configuration import load_config, save_config
 from training.data.flat_scenes import FlatSettings, flat_scenes
 from training.data.rendered_worlds import RenderedSettings
 from training.methods.dad import DadConfig
 from training.methods.registry import METHODS
+from training.methods.ripe import RipeConfig
 from training.methods.running import run_method
 from training.methods.training_data import DataSettings, held_out, open_training_data
 from training.runs import CONFIG
@@ -101,6 +104,21 @@ def test_own_figures_and_repeatability_of_a_run(small: dict[str, Any], photograp
     twice = replace(twice, load_depth=partial(at_first, scene.load_depth))
     shares = repeatability_by_budget(str(checkpoint), [twice], (16, 64), gaps=(1,), stride=1)
     assert shares == {"16@1": 100.0, "64@1": 100.0}, "a frame beside itself"
+
+
+def test_as_many_points_are_accepted_as_are_wanted(small: dict[str, Any], tmp_path: Path) -> None:
+    data = DataSettings(worlds=1, world=RenderedSettings(96, 96, 4, 4.0, rooms=1.0), store=small["data"].store)
+    config = RipeConfig(**{**small, "data": data, "steps": 1, "negatives": 0.0, "border": 4})
+    save_config(config, tmp_path / CONFIG)
+    run_method(METHODS["ripe"], config, tmp_path)
+    checkpoint = tmp_path / CHECKPOINT
+    measure = hold_out("ripe", tmp_path, 2)
+    before = measure.figures(checkpoint)["acceptance"]
+    for wanted in (0.15, 0.35):
+        accepted = accepting(measure, checkpoint, wanted).figures(checkpoint)["acceptance"]
+        # Draws change with the logits: a grid of 32 cells an image cannot do better.
+        assert accepted == pytest.approx(wanted, abs=0.05)
+        assert abs(accepted - wanted) < abs(before - wanted)
 
 
 def test_rows_are_the_start_and_the_variants_over_their_seeds() -> None:

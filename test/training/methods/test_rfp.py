@@ -18,12 +18,16 @@ from training.data.sampling import LabelledPairs, OverlapSequences
 from training.estimators.base import Library
 from training.export import export
 from training.frame_batch import FrameBatch
-from training.methods.rfp import RFP, Rfp, RfpConfig
+from training.geometry.camera import pixels_of, view_of
+from training.geometry.matching import Matches
+from training.methods.rfp import RFP, Credit, KeypointDraw, Rfp, RfpConfig
 from training.methods.training_data import DataSettings
 from training.networks.keypoint_network import KeypointNetwork
 from training.networks.making import NetworkChoice
+from training.policy import cell_log_probabilities
 from training.precision import Precision
 from training.runs import load_network
+from training.samplers.matches import MatchSamples
 
 SIDE = 32
 FOCAL = 30.0
@@ -79,12 +83,13 @@ def mean_loss(objective: Rfp, batch: FrameBatch, times: int) -> float:
         return float(np.mean([float(objective(batch, 0)[1]["pose_loss"]) for _ in range(times)]))
 
 
-def test_one_batch_is_overfitted() -> None:
+@pytest.mark.parametrize("credit", list(Credit))
+def test_one_batch_is_overfitted(credit: Credit) -> None:
     """The pose comes out right when landmarks are drawn: the black box's loss alone must lead there."""
     torch.manual_seed(0)
     scene = Bars()
     network = Brightness(scene.codes)
-    objective = Rfp(small(), network)
+    objective = Rfp(small(credit=credit), network)
     before = mean_loss(objective, scene.batch, 8)
     optimiser = torch.optim.Adam([network.weight], 0.15)
     for _ in range(40):
@@ -95,6 +100,38 @@ def test_one_batch_is_overfitted() -> None:
     after = mean_loss(objective, scene.batch, 8)
     assert float(network.weight.detach()) > 5
     assert before > 20 and after < 0.5 * before
+
+
+def test_only_keypoints_of_drawn_matches_are_credited() -> None:
+    values = torch.tensor([[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]])
+    drawn = KeypointDraw(values.sum(1), values, torch.zeros(2, 3, 3), Matches(*torch.zeros(2, 2, 3)), values)
+    several = [
+        MatchSamples(torch.tensor([[0, 0], [1, 2]]), torch.zeros(2, 2), torch.tensor([[True, True], [True, False]])),
+        MatchSamples(torch.tensor([[2], [0]]), torch.zeros(2, 1), torch.ones(2, 1, dtype=torch.bool)),
+    ]
+    network = Brightness(Bars().codes)
+    seen = Rfp(small(credit=Credit.SEEN), network).credited(drawn, several)
+    # Drawn twice, counted twice; a row that fills up a shorter draw counts nothing.
+    assert seen.tolist() == [[2.0, 4.0], [16.0, 8.0]]
+    assert Rfp(small(credit=Credit.ALL), network).credited(drawn, several).tolist() == [[7.0], [56.0]]
+
+
+def test_a_match_credits_its_keypoint_in_both_images() -> None:
+    torch.manual_seed(0)
+    scene = Bars()
+    objective = Rfp(small(), Brightness(scene.codes))
+    maps = objective.policy(scene.batch.images)
+    views = (view_of(scene.batch, 0), view_of(scene.batch, 1))
+    cells = [cell_log_probabilities(maps.logits[:, frame]) for frame in range(2)]
+    drawn = objective.draw(maps, cells, views, scene.batch.valid)
+    shares = [values.flatten(1).log_softmax(1).reshape(values.shape) for values in cells]
+    for row in drawn.matches.matched[0].nonzero()[:, 0].tolist():
+        places = [
+            pixels_of(ray[None, None], view)[0, 0].round().long()
+            for ray, view in zip(drawn.rays[0, row].split(2), views, strict=True)
+        ]
+        both = sum(float(share[0, place[1], place[0]].detach()) for share, place in zip(shares, places, strict=True))
+        assert float(drawn.pairs[0, row]) == pytest.approx(both, abs=1e-3)
 
 
 def test_both_policies_have_a_gradient_and_the_black_box_none() -> None:
