@@ -9,6 +9,10 @@ the way is shorter than 200 m, else of 100 to 800. "false good" are frames that 
 since the last good frame is more than 5 cm or 2 degrees (or 2 % of the step, if that is more) from the truth's.
 
 Each row is kept as soon as it is done, and not done again: --again NAME does.
+
+One run is one draw: what it differs by from another may be chance. --repeats N runs each method N times more, with 80
+to 120 per cent of the keypoints and without the first 0 to N - 1 frames, and adds mean and standard deviation of the
+ATE, the false good frames of all these runs together, and the fewest good ones.
 """
 
 from __future__ import annotations
@@ -74,6 +78,16 @@ COLUMNS = {
     "kitti_rotation": "r deg/m",
     "milliseconds": "ms",
 }
+#: Columns that --repeats adds.
+REPEATED = {
+    "repeats": "repeats",
+    "ate_mean": "ATE mean",
+    "ate_deviation": "+-",
+    "false_good_all": "false good of all",
+    "good_least": "least good %",
+}
+#: Keypoints of the repeats, as shares of those of the plain run.
+KEYPOINT_SHARES = (0.8, 1.2)
 
 Poses = NDArray[np.float64]
 
@@ -258,16 +272,46 @@ def methods_of(mode: Mode, detectors: list[str], with_svo: bool, with_peers: boo
     return names
 
 
-def run_method(method: str, mode: Mode, frames: list[SensorFrame], truth: Poses, options: argparse.Namespace) -> Run:
-    """One row's run."""
+def run_method(
+    method: str,
+    mode: Mode,
+    frames: list[SensorFrame],
+    truth: Poses,
+    keypoints: int,
+    options: argparse.Namespace,
+) -> Run:
+    """One run of one method."""
     if method == "svo-cpp":
         return peer(*svo(frames, options.svo))
     if method.startswith("cv2 "):
         return peer(*opencv_odometry(frames, method.removeprefix("cv2 ")))
     if method.startswith("essential "):
-        frontend = frontend_of(method.removeprefix("essential "), options.keypoints, options.threads)
+        frontend = frontend_of(method.removeprefix("essential "), keypoints, options.threads)
         return peer(essential_matrices(frames, frontend, truth), [])
-    return ours(frames, mode, method, options.keypoints, options.threads)
+    return ours(frames, mode, method, keypoints, options.threads)
+
+
+def repeated(
+    method: str, mode: Mode, frames: list[SensorFrame], truth: Poses, options: argparse.Namespace
+) -> dict[str, Any]:
+    """What a row's figures become by other numbers of keypoints and other first frames: values of ``REPEATED``."""
+    errors: list[float] = []
+    false_good, good = 0, 1.0
+    for first, share in enumerate(np.linspace(*KEYPOINT_SHARES, options.repeats)):
+        run = run_method(method, mode, frames[first:], truth[first:], round(share * options.keypoints), options)
+        row, _ = judge(run, truth[first:], mode is Mode.MONO)
+        errors.append(row.get("ate", float("nan")))
+        false_good += row.get("false_good", 0)
+        good = min(good, row["good"] / row["frames"])
+    spread = float(np.std(errors, ddof=1)) if len(errors) > 1 else float("nan")
+    return {
+        "repeats": options.repeats,
+        "ates": errors,
+        "ate_mean": float(np.mean(errors)),
+        "ate_deviation": spread,
+        "false_good_all": false_good,
+        "good_least": round(100 * good),
+    }
 
 
 def picture(name: str, mode: Mode, ways: dict[str, Poses], truth: Poses, errors: dict[str, float], file: Path) -> None:
@@ -302,11 +346,12 @@ def markdown(rows: dict[str, dict[str, Any]]) -> str:
             chosen = {key: row for key, row in rows.items() if key.startswith(f"{name}/{mode.value}/")}
             if not chosen:
                 continue
+            columns = COLUMNS | (REPEATED if any("repeats" in row for row in chosen.values()) else {})
             lines = [f"## {name}, {mode.value}", ""]
-            lines.append("| method | " + " | ".join(COLUMNS.values()) + " |")
-            lines.append("|---|" + "---|" * len(COLUMNS))
+            lines.append("| method | " + " | ".join(columns.values()) + " |")
+            lines.append("|---|" + "---|" * len(columns))
             for key, row in chosen.items():
-                values = [_text(column, row) for column in COLUMNS]
+                values = [_text(column, row) for column in columns]
                 lines.append(f"| {key.rpartition('/')[2]} | " + " | ".join(values) + " |")
             parts.append("\n".join([*lines, "", f"![ways](odometry_{name}_{mode.value}.png)"]))
     return "\n\n".join(parts)
@@ -336,6 +381,7 @@ def main() -> None:
     parser.add_argument("--svo", type=Path, help="an interpreter of an environment that has svo-cpp")
     parser.add_argument("--keypoints", type=int, default=1024)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=0, help="further runs of each row, for mean and spread")
     parser.add_argument("--again", nargs="*", default=[], help="rows to do again: part of SEQUENCE/MODE/METHOD")
     parser.add_argument("--output", type=Path, default=CHECKOUT / "benchmarks/results/odometry")
     options = parser.parse_args()
@@ -375,12 +421,14 @@ def measure(
         key = f"{name}/{mode.value}/{method}"
         way = cache / f"{key.replace('/', '_').replace(' ', '_')}.npy"
         done = key in report["rows"] and way.is_file() and not any(part in key for part in options.again)
-        if done:
+        if done and report["rows"][key].get("repeats", 0) >= options.repeats:
             continue
         if not frames:
             frames, truth = load(options.data, name, mode)
-        run = run_method(method, mode, frames, truth, options)
+        run = run_method(method, mode, frames, truth, options.keypoints, options)
         row, aligned = judge(run, truth, mode is Mode.MONO)
+        if options.repeats:
+            row |= repeated(method, mode, frames, truth, options)
         np.save(way, aligned)
         report["rows"][key] = {**row, "states": run.states, "commit": commit}
         keep()

@@ -8,6 +8,7 @@ import numpy as np
 
 from kp_ros.odometry.base import Float64
 from kp_ros.odometry.landmarks import LandmarkTable
+from kp_ros.odometry.median import median
 from kp_ros.odometry.pose import PoseFit
 
 #: Share of an image's information that counts: errors of one pose and one template are alike in all its images.
@@ -29,15 +30,14 @@ def update_depths(landmarks: LandmarkTable, fit: PoseFit) -> LandmarkTable:
     :param fit: of the image's pose, from the same landmarks.
     """
     linear, variance = fit.linearised, landmarks.variance
-    strength = (linear.by_depth**2).sum(0)
-    along = (linear.by_pose * linear.by_depth).sum(1)
+    strength, along = linear.strength, linear.pose_along
     of_pose = ((fit.covariance @ along) * along).sum(0)
     noise = 1 + of_pose / np.maximum(strength, 1e-12)
     share = _SHARE * fit.weights / noise
     information = strength * share
     variance = 1 / (1 / variance + information)
-    shift = variance * share * (linear.by_depth * linear.error).sum(0)
-    least = _FARTHEST * float(np.median(landmarks.inverse_depth)) if len(landmarks) else 0.0
+    shift = variance * share * linear.error_along
+    least = _FARTHEST * median(landmarks.inverse_depth) if len(landmarks) else 0.0
     depth = np.maximum(landmarks.inverse_depth + shift, least)
     variance = np.maximum(variance, (_LEAST_RELATIVE * depth) ** 2)
     agreed = np.minimum(landmarks.agreed + fit.inliers, _MEMORY)

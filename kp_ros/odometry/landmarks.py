@@ -113,6 +113,14 @@ def begin(
     return LandmarkTable(track_id, none + frame, rays, inverse_depth, deviation**2, none, none.copy())
 
 
+def among(track_id: NDArray[np.uint32], ids: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Which of some ids, in any order, are in an increasing column: bool [N]."""
+    if len(ids) == 0:
+        return np.zeros(len(track_id), bool)
+    place = np.searchsorted(ids, track_id)
+    return np.asarray(ids[np.minimum(place, len(ids) - 1)] == track_id)
+
+
 def shared(first: NDArray[np.uint32], second: NDArray[np.uint32]) -> tuple[Integers, Integers]:
     """Rows of two increasing id columns that are in both: int64 [M], int64 [M]."""
     if len(second) == 0:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kp_ros.odometry.base import Float64
+from kp_ros.odometry.median import median
 from kp_ros.odometry.pose import PoseFit
 
 #: How fast it is learnt, as the share of an image.
@@ -43,11 +44,11 @@ class Noise:
             error, by_depth = linear.error[:2], linear.by_depth[:2]
             uncertain = variance / (1 + variance * (by_depth**2).sum(0))
             squared = ((error**2).sum(0) - uncertain * (by_depth * error).sum(0) ** 2)[linear.valid]
-            keypoints = _followed(keypoints, (float(np.median(squared)) / _MEDIAN_SQUARE) ** 0.5, _KEYPOINTS)
+            keypoints = _followed(keypoints, (median(squared) / _MEDIAN_SQUARE) ** 0.5, _KEYPOINTS)
         judged = fit.inliers & linear.measured
         if judged.sum() >= _FEWEST:
             own = linear.error[2, judged] / np.sqrt(1 + variance[judged] * linear.by_depth[2, judged] ** 2)
-            depths = _followed(depths, float(np.median(np.abs(own))) / _MEDIAN_MAGNITUDE, _DEPTHS)
+            depths = _followed(depths, median(np.abs(own)) / _MEDIAN_MAGNITUDE, _DEPTHS)
         return Noise(keypoints, depths)
 
 

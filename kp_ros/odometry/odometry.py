@@ -17,8 +17,9 @@ from kp_ros.odometry.frame_poses import FramePoses
 from kp_ros.odometry.health import coverage, judge, nothing_seen
 from kp_ros.odometry.initialisation import begin_from
 from kp_ros.odometry.keyframes import wanted
-from kp_ros.odometry.landmarks import Integers, LandmarkTable, Points, begin, shared
+from kp_ros.odometry.landmarks import Integers, LandmarkTable, Points, among, begin, shared
 from kp_ros.odometry.lens import Lens
+from kp_ros.odometry.median import median
 from kp_ros.odometry.motion import predict, step_between, velocity
 from kp_ros.odometry.noise import Noise
 from kp_ros.odometry.observations import Depths, Observations, observe
@@ -45,6 +46,8 @@ _LOST = 1.0
 _SUPPORTED = 0.85
 #: Error of an inlier of sampled poses, deviations of a keypoint.
 _SAMPLE_DEVIATIONS = 4.0
+#: Points that poses are sampled from, at least where there are as many.
+_SAMPLED = 200
 #: A landmark that was wrong so many times more often than right begins anew.
 _WRONG = 3
 #: Share of the reference image's tracks that mono's initialisation needs; with less it takes a new reference.
@@ -206,7 +209,7 @@ class VisualOdometry:
 
     def _scene_depth(self) -> float:
         depths = self._table.inverse_depth
-        return 1 / max(float(np.median(depths)), 1e-9) if len(depths) else 1.0
+        return 1 / max(median(depths), 1e-9) if len(depths) else 1.0
 
     def _predict(self, frame: OdometryFrame) -> Prior:
         last = self._last
@@ -226,11 +229,17 @@ class VisualOdometry:
         if fit.support >= _SUPPORTED or self._lens is None:
             return fit
         # The established first: what is new may move by itself.
-        established = sure[weight[sure] >= np.median(weight[sure])] if len(sure) else sure
+        established = sure[weight[sure] >= median(weight[sure])] if len(sure) else sure
         limit = _SAMPLE_DEVIATIONS * options.keypoint_pixels
+        # As many as find a pose, from all over the image: tracks are in the order of their age.
+        established = established[:: max(1, len(established) // _SAMPLED)]
         places = points[established].places()
         found = sample_pose(places, observations.rays[established], self._lens.camera.focal, limit)
         if found is None:
+            return fit
+        shift, turn = way(fit.pose, found[0], self._scene_depth())
+        if shift < options.good_shift and turn < options.good_turn:
+            # It is the same pose: from here the fit would come to where it is.
             return fit
         if assess(points, observations, found[0], weight, prior, moving).supporting <= fit.supporting:
             return fit
@@ -252,15 +261,14 @@ class VisualOdometry:
             moving = RowMotion(self._readout.seconds * observations.rows, last.pose, seconds)
         trusted = trust(table)
         fit = self._fit(points, known, prior, trusted, None if moving is None else moving[mine])
-        own = self._spread(fit, points, trusted, prior, None if moving is None else moving[mine])
+        misfit = departure(chi_square(fit.linearised, points.variance), trusted)
+        own = shared_errors(fit.covariance, int(fit.inliers.sum())) * misfit
         bent = known
         if moving is not None:
             observations = moving.straightened(observations, fit.pose, _nearness(observations, mine, points, fit.pose))
             known = observations[mine]
         health = self._health(frame, known, fit, survival)
-        state, reason = judge(
-            health.inliers, health.inlier_ratio, health.coverage, own, scene_depth, self._options
-        )
+        state, reason = judge(health.inliers, health.inlier_ratio, health.coverage, own, scene_depth, self._options)
         health = replace(health, reason=reason)
         if state is State.LOST:
             return self._lose(frame, health)
@@ -303,23 +311,15 @@ class VisualOdometry:
 
     # Step 4.
 
-    def _spread(
-        self, fit: PoseFit, points: Points, weight: Float64, prior: Prior, moving: RowMotion | None
-    ) -> Float64:
-        """Covariance of a pose against the landmarks, float64 [6, 6], with what the normal equations do not know."""
-        covariance = shared_errors(fit.covariance, int(fit.inliers.sum()))
-        covariance = covariance * departure(chi_square(fit.linearised, points.variance), weight)
-        return covariance
-
     def _health(self, frame: OdometryFrame, known: Observations, fit: PoseFit, survival: float) -> Health:
         assert self._key is not None
         agree = known[fit.inliers]
-        places = frame.tracks.keypoints[np.isin(frame.tracks.track_id, agree.track_id)]
+        places = frame.tracks.keypoints[among(frame.tracks.track_id, agree.track_id)]
         mine, theirs = shared(agree.track_id, self._key.track_id)
         angle = 0.0
         if len(mine):
             turn = step_between(self._poses[self._key.number], fit.pose)[:3, :3]
-            angle = float(np.median(parallax(self._key.rays[theirs], agree.rays[mine], turn)))
+            angle = median(parallax(self._key.rays[theirs], agree.rays[mine], turn))
         height, width = frame.image.shape
         inliers = int(fit.inliers.sum())
         covered = coverage(places, width, height)
@@ -497,11 +497,11 @@ def _nearness(observations: Observations, known: Integers, points: Points, pose:
     """
     measured = observations.depths.inverse
     away = seen(pose, points)[:, 2]
-    nearness = np.where(np.isfinite(measured), measured, np.median(points.inverse_depth))
+    nearness = np.where(np.isfinite(measured), measured, median(points.inverse_depth))
     nearness[known[away > 0]] = (points.inverse_depth / np.where(away > 0, away, 1.0))[away > 0]
     return np.asarray(nearness)
 
 
 def _survival(before: NDArray[np.uint32], now: NDArray[np.uint32]) -> float:
     """Share of the tracks before that are still there, 0 to 1."""
-    return float(np.isin(before, now).mean()) if len(before) else 0.0
+    return float(among(before, np.sort(now)).mean()) if len(before) else 0.0

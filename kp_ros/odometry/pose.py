@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kp_ros.odometry.base import Float64
 from kp_ros.odometry.landmarks import Points
+from kp_ros.odometry.median import median
 from kp_ros.odometry.observations import Observations
-from kp_ros.odometry.projection import Linearised, chi_square, discount, linearise
+from kp_ros.odometry.projection import Linearised, Sights, chi_square, discount, linearise_sights
 from kp_ros.odometry.rigid_motion import change_between, moved, orthonormal, symmetric
 from kp_ros.odometry.robust_estimation import poselib
 from kp_ros.odometry.rolling_shutter import RowMotion
@@ -67,14 +68,17 @@ def robust_weights(squared: Float64, scale: float = 1.0) -> Float64:
 
 
 def _without_wrong_depths(linear: Linearised, variance: Float64) -> Linearised:
-    """Weigh measured depths down that do not agree, each for itself: a point may be well seen, its depth not."""
+    """Weigh measured depths down that do not agree, each for itself: a point may be well seen, its depth not.
+
+    ``linear`` is changed.
+    """
     own = linear.error[2] ** 2 / (1 + variance * linear.by_depth[2] ** 2)
-    factor = np.sqrt(robust_weights(own))
-    error, by_pose, by_depth = linear.error.copy(), linear.by_pose.copy(), linear.by_depth.copy()
-    error[2] *= factor
-    by_pose[:, 2] *= factor
-    by_depth[2] *= factor
-    return replace(linear, error=error, by_pose=by_pose, by_depth=by_depth)
+    # The root of :func:`robust_weights`.
+    factor = 1 / (1 + own / _KERNEL)
+    linear.error[2] *= factor
+    linear.by_pose[:, 2] *= factor
+    linear.by_depth[2] *= factor
+    return linear
 
 
 def normal_equations(linear: Linearised, variance: Float64, weights: Float64) -> tuple[Float64, Float64]:
@@ -82,9 +86,9 @@ def normal_equations(linear: Linearised, variance: Float64, weights: Float64) ->
     count = len(linear.by_pose)
     flat = linear.by_pose.reshape(count, -1)
     weighted = (linear.by_pose * weights).reshape(count, -1)
-    along = (linear.by_pose * linear.by_depth).sum(1)
+    along = linear.pose_along
     less = along * (weights * discount(linear, variance))
-    vector = weighted @ linear.error.reshape(-1) - less @ (linear.by_depth * linear.error).sum(0)
+    vector = weighted @ linear.error.reshape(-1) - less @ linear.error_along
     return symmetric(weighted @ flat.T - less @ along.T), np.asarray(vector)
 
 
@@ -111,13 +115,13 @@ def fit_pose(
     :param prior: what is known without the points; makes the equations solvable.
     :param moving: how the camera moved while the image was read; None for a global shutter.
     """
+    sights = Sights.of(points, observations)
     few = np.argsort(-trust, kind="stable")[:_ROUGH_POINTS]
-    some, seen = points[few], observations[few]
-    rough = None if moving is None else moving[few]
-    pose, _ = _iterate(some, seen, start, some.inverse_depth, trust[few], prior, rough, _ROUGH, np.inf)
-    depth = _settled(pose, points, observations, moving)
-    pose, depth = _iterate(points, observations, pose, depth, trust, prior, moving, _FINE, 1.0)
-    return _assess(points, observations, orthonormal(pose), depth, trust, prior, moving)
+    some, rough = sights[few], None if moving is None else moving[few]
+    pose, _ = _iterate(some, start, some.inverse_depth, trust[few], prior, rough, _ROUGH, np.inf)
+    depth = _settled(pose, sights, moving)
+    pose, depth = _iterate(sights, pose, depth, trust, prior, moving, _FINE, 1.0)
+    return _assess(sights, orthonormal(pose), depth, trust, prior, moving)
 
 
 def assess(
@@ -129,31 +133,30 @@ def assess(
     moving: RowMotion | None = None,
 ) -> PoseFit:
     """Tell how well observations agree with a pose; parameters as of :func:`fit_pose`."""
-    return _assess(points, observations, pose, _settled(pose, points, observations, moving), trust, prior, moving)
+    sights = Sights.of(points, observations)
+    return _assess(sights, pose, _settled(pose, sights, moving), trust, prior, moving)
 
 
 def _assess(
-    points: Points,
-    observations: Observations,
+    sights: Sights,
     pose: Float64,
     depth: Float64,
     trust: Float64,
     prior: Prior,
     moving: RowMotion | None,
 ) -> PoseFit:
-    linear = _linearise(pose, points, depth, observations, moving)
-    squared = chi_square(linear, points.variance)
+    linear = _linearise(pose, sights, depth, moving)
+    squared = chi_square(linear, sights.variance)
     inliers = linear.valid & (squared < GATE)
     weights = robust_weights(squared) * inliers
-    information, _ = normal_equations(linear, points.variance, weights * trust)
+    information, _ = normal_equations(linear, sights.variance, weights * trust)
     covariance = symmetric(np.asarray(np.linalg.inv(information + prior.information), np.float64))
     support = float(trust[inliers].sum() / max(trust.sum(), 1e-9))
     return PoseFit(pose, covariance, inliers, weights, linear, float((weights * trust).sum()), support)
 
 
 def _iterate(
-    points: Points,
-    observations: Observations,
+    sights: Sights,
     pose: Float64,
     depth: Float64,
     trust: Float64,
@@ -168,46 +171,49 @@ def _iterate(
     """
     judges = trust >= _TRUSTED * trust.max()
     for _ in range(effort[0]):
-        linear = _linearise(pose, points, depth, observations, moving)
-        squared = chi_square(linear, points.variance)
+        linear = _linearise(pose, sights, depth, moving)
+        squared = chi_square(linear, sights.variance)
         if scale > 1.0:
             judged = squared[judges & linear.valid]
             # 1.4: median of a chi-square of two degrees of freedom.
-            usual = float(np.median(judged)) / 1.4 if len(judged) else 0.0
+            usual = median(judged) / 1.4 if len(judged) else 0.0
             scale = max(1.0, min(scale / 2, 1.5 * usual**0.5))
         weights = robust_weights(squared, scale) * trust * linear.valid
-        information, vector = normal_equations(linear, points.variance, weights)
+        information, vector = normal_equations(linear, sights.variance, weights)
         equations = information + prior.information
         step = np.asarray(np.linalg.solve(equations, vector + _pull(prior, pose)), np.float64)
         pose = moved(pose, step)
-        depth = _corrected(points, linear, step)
+        depth = _corrected(sights, linear, step)
         if scale == 1.0 and np.abs(step).max() < effort[1]:
             break
     return pose, depth
 
 
-def _linearise(
-    pose: Float64, points: Points, depth: Float64, observations: Observations, moving: RowMotion | None
-) -> Linearised:
+def _linearise(pose: Float64, sights: Sights, depth: Float64, moving: RowMotion | None) -> Linearised:
     """Linearise at corrected depths; errors are those that the depths known before leave, to first order."""
-    linear = linearise(pose, replace(points, inverse_depth=depth), observations)
+    linear = linearise_sights(pose, sights, depth)
     if moving is not None:
         linear = moving.seen_by_row(linear, pose)
-    if depth is not points.inverse_depth:
-        linear = replace(linear, error=linear.error + linear.by_depth * (depth - points.inverse_depth))
-    return _without_wrong_depths(linear, points.variance)
+    if depth is not sights.inverse_depth:
+        np.add(linear.error, linear.by_depth * (depth - sights.inverse_depth), out=linear.error)
+    return _without_wrong_depths(linear, sights.variance)
 
 
-def _settled(pose: Float64, points: Points, observations: Observations, moving: RowMotion | None) -> Float64:
+def _settled(pose: Float64, sights: Sights, moving: RowMotion | None) -> Float64:
     """The depths that go best with a pose, float64 [N], 1 / metres."""
-    return _corrected(points, _linearise(pose, points, points.inverse_depth, observations, moving), np.zeros(6))
+    linear = _linearise(pose, sights, sights.inverse_depth, moving)
+    return _bounded(sights, discount(linear, sights.variance) * linear.error_along)
 
 
-def _corrected(points: Points, linear: Linearised, step: Float64) -> Float64:
-    """Depths that go with a step of the pose, float64 [N], 1 / metres; at least a tenth of what they were known as."""
-    left = linear.error - np.tensordot(step, linear.by_pose, 1)
-    shift = discount(linear, points.variance) * (linear.by_depth * left).sum(0)
-    return np.asarray(np.maximum(points.inverse_depth + shift, 0.1 * points.inverse_depth))
+def _corrected(sights: Sights, linear: Linearised, step: Float64) -> Float64:
+    """Depths that go with a step of the pose, float64 [N], 1 / metres."""
+    left = linear.error_along - step @ linear.pose_along
+    return _bounded(sights, discount(linear, sights.variance) * left)
+
+
+def _bounded(sights: Sights, shift: Float64) -> Float64:
+    """Shifted depths, float64 [N], 1 / metres; at least a tenth of what they were known as."""
+    return np.asarray(np.maximum(sights.inverse_depth + shift, 0.1 * sights.inverse_depth))
 
 
 def _pull(prior: Prior, pose: Float64) -> Float64:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kp_ros.odometry.base import Float64
 from kp_ros.odometry.landmarks import Points, shared
+from kp_ros.odometry.median import median
 from kp_ros.odometry.observations import Depths, Observations
 from kp_ros.odometry.pose import PoseFit, normal_equations, robust_weights
 from kp_ros.odometry.projection import Linearised, chi_square, linearise, seen
@@ -107,7 +108,7 @@ class Readout:
         linear = _with_readout(before, after, second, variance)
         linear = replace(linear, error=linear.error - self.seconds * linear.by_pose[6])
         squared = chi_square(linear, variance)
-        noise = max(1.0, float(np.median(squared)) / _MEDIAN_SQUARE)
+        noise = max(1.0, median(squared) / _MEDIAN_SQUARE)
         weights = robust_weights(squared, noise**0.5) * linear.valid
         share = min(1.0, _INDEPENDENT / len(weights)) / noise
         information, vector = normal_equations(linear, variance, weights * share)

@@ -56,7 +56,9 @@ class RowMotion:
 
     def seen_by_row(self, linear: Linearised, pose: Float64) -> Linearised:
         """Predict each point from the pose of its row instead of from the image's; ``linear`` is changed."""
-        linear.error[:2] -= self.delay * np.tensordot(self.velocity(pose), linear.by_pose[:, :2], 1)
+        count = len(self.delay)
+        moved = self.velocity(pose) @ linear.by_pose.reshape(6, -1)[:, : 2 * count]
+        linear.error[:2] -= self.delay * moved.reshape(2, count)
         linear.by_pose[:, :2] *= 1 + self.delay / self.seconds
         return linear
 

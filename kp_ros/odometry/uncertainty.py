@@ -29,9 +29,9 @@ def shared_errors(covariance: Float64, inliers: int) -> Float64:
 def departure(squared: Float64, trust: Float64) -> float:
     """Factor on the covariance of a pose whose points depart from it by more than their noise, 1 or more.
 
-    The noise is learnt over many images. In one that is blurred, or seen where tracks slip, all points depart by more, and
-    a pose that nothing fits well is as uncertain as they say (the reduced chi-square). What has long been wrong, as what
-    moves by itself, has little trust and little voice.
+    The noise is learnt over many images. In one that is blurred, or where tracks slip, all points depart by more, and a
+    pose that nothing fits well is as uncertain as they say (the reduced chi-square). What has long been wrong, as what
+    moves by itself is, has little trust and little voice.
 
     :param squared: float64 [N], squared errors of unit variance, of inliers and of others.
     :param trust: float64 [N], see :func:`kp_ros.odometry.depth_filter.trust`.
