@@ -12,7 +12,7 @@ from kp_ros.odometry.keyframes import wanted
 from kp_ros.odometry.motion import predict, velocity
 from kp_ros.odometry.observations import Depths, Observations
 from kp_ros.odometry.rigid_motion import change_between, pose_of, rotation
-from kp_ros.odometry.uncertainty import shared_errors, systematic, way
+from kp_ros.odometry.uncertainty import departure, shared_errors, systematic, way
 
 OPTIONS = OdometryOptions()
 SURE = np.eye(6) * 1e-8
@@ -81,6 +81,21 @@ def test_keyframes_come_when_the_view_has_changed() -> None:
 def test_shared_errors_do_not_average_out() -> None:
     np.testing.assert_array_equal(shared_errors(SURE, 10), SURE)
     np.testing.assert_allclose(shared_errors(SURE / 1200, 1200), shared_errors(SURE / 600, 600))
+
+
+def test_a_pose_that_nothing_fits_well_is_uncertain() -> None:
+    squared, trust = np.random.default_rng(0).chisquare(2, 1000), np.full(1000, 0.8)
+    assert departure(squared, trust) == pytest.approx(1.0, abs=0.1)
+    assert departure(9 * squared, trust) == pytest.approx(9.0, rel=0.1)
+    assert departure(squared / 9, trust) == 1.0
+
+
+def test_what_has_long_been_wrong_does_not_make_a_pose_uncertain() -> None:
+    squared = np.random.default_rng(0).chisquare(2, 1000)
+    squared[:600] += 1000
+    trust = np.where(np.arange(1000) < 600, 0.1, 0.9)
+    assert departure(squared, trust) < 2
+    assert departure(squared, np.ones(1000)) > 100
 
 
 def test_systematic_errors_grow_with_the_way() -> None:

@@ -112,6 +112,30 @@ def test_how_fast_the_window_is_does_not_matter(ride: Drive, monkeypatch: pytest
         assert a.health == b.health
 
 
+def test_a_window_that_slides_away_does_not_carry_the_pose_along(ride: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    add = window_module.Window.add
+    results = []
+
+    def sliding(self: window_module.Window, problem: window_module.WindowProblem) -> Any:
+        result = add(self, problem)
+        if result is None:
+            return None
+        results.append(result)
+        if len(results) != 1:
+            return result
+        aside = np.eye(4)
+        aside[0, 3] = 2.0
+        poses = {number: aside @ pose for number, pose in result.poses.items()}
+        return replace(result, poses=poses, places=result.places + np.array([2.0, 0, 0]))
+
+    monkeypatch.setattr(window_module.Window, "add", sliding)
+    estimates = estimate(ride.frames, Mode.RGBD)
+    # It is begun anew, and its results are taken up again.
+    assert len(results) > 1
+    assert trajectory_error(estimates, ride.truth, scaled=False) < 0.05
+    assert all(result.state is State.GOOD for result in estimates)
+
+
 def test_a_reset_begins_anew(ride: Drive) -> None:
     odometry = make_odometry(Mode.RGBD)
     first = [odometry.process(frame) for frame in ride.frames[:12]]

@@ -10,7 +10,7 @@ import pytest
 from kp_ros.odometry import OdometryOptions
 from kp_ros.odometry.base import Float64
 from kp_ros.odometry.frame_poses import FramePoses
-from kp_ros.odometry.landmarks import begin, shared
+from kp_ros.odometry.landmarks import among, begin, shared
 from kp_ros.odometry.observations import Depths, Observations
 from kp_ros.odometry.rigid_motion import change_between, inverse, moved, pose_of
 from kp_ros.odometry.window import Keyframe, Window, WindowProblem, WindowResult
@@ -117,6 +117,8 @@ def test_ids_in_both_columns_are_found() -> None:
     assert mine.tolist() == [1, 3]
     assert theirs.tolist() == [1, 2]
     assert shared(first, second[:0])[0].tolist() == []
+    assert among(np.array([9, 1, 4, 12], np.uint32), second).tolist() == [True, False, True, False]
+    assert among(first, second[:0]).tolist() == [False] * 4
 
 
 def test_moving_there_and_back_is_no_motion() -> None:
