@@ -25,7 +25,7 @@ _TRUSTED = 0.6
 #: So many of the most trusted points find the pose, and all points finish it: in so many steps at most, until one is
 #: shorter than this, metres or radians.
 _ROUGH_POINTS = 200
-_ROUGH, _FINE = (8, 1e-3), (3, 1e-5)
+_ROUGH, _FINE = (8, 1e-3), (3, 1e-4)
 
 
 @dataclass(frozen=True)

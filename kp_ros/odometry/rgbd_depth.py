@@ -8,8 +8,9 @@ from kp_ros.features import Float32
 from kp_ros.odometry.base import Float64
 from kp_ros.odometry.observations import Depths
 
-#: Places around a point whose depth is looked at, pixels.
-_OFFSETS = np.stack(np.meshgrid([-2.0, 0.0, 2.0], [-2.0, 0.0, 2.0]), axis=-1).reshape(-1, 2)
+#: Places around a point whose depth is looked at, pixels, and how far out they are.
+_REACH = 2
+_OFFSETS = np.stack(np.meshgrid([-_REACH, 0.0, _REACH], [-_REACH, 0.0, _REACH]), axis=-1).reshape(-1, 2)
 #: Inverse depth may depart from a plane by so many deviations of its noise ...
 _DEVIATIONS = 3.0
 #: ... or by this share of itself: more is an edge.
@@ -33,10 +34,13 @@ def look_up(depth: Float32, keypoints: Float32, constant: float, quadratic: floa
         return Depths.unknown(0)
     height, width = depth.shape
     nearest = np.rint(keypoints).astype(np.int64)
-    places = nearest[:, None] + _OFFSETS.astype(np.int64)
-    inside = (places >= 0).all(2) & (places[..., 0] < width) & (places[..., 1] < height)
-    values = depth[places[..., 1].clip(0, height - 1), places[..., 0].clip(0, width - 1)].astype(np.float64)
-    known = (inside & np.isfinite(values) & (values > 0)).all(1)
+    x, y = nearest.T
+    inside = (x >= _REACH) & (x < width - _REACH) & (y >= _REACH) & (y < height - _REACH)
+    around = (_OFFSETS @ [1, width]).astype(np.int64)
+    places = np.where(inside, y * width + x, _REACH * (width + 1))[:, None] + around
+    values = depth.reshape(-1).take(places, mode="clip").astype(np.float64)
+    # The least of what is not a number is none, and so is the largest.
+    known = inside & (values.min(1) > 0) & (values.max(1) < np.inf)
     values[~known] = 1.0
     inverse = 1 / values
     mean = inverse.mean(1)
