@@ -58,9 +58,9 @@ class OpenVinoBackend:
     @property
     def slower(self) -> str:
         """Why ONNX Runtime is the better one here; empty when it is not."""
-        # Measured with VNNI, without AMX, fp32, two threads (docs/models.md): OpenVINO takes 0.82 of ONNX Runtime's time
-        # on a quiet machine, but beside one busy process 1.5 times it, with a p99 of 40 ms instead of 15; a robot has
-        # other work. An int8 model takes ONNX Runtime four times as long: it has no fast kernels for signed activations.
+        # Measured with VNNI, without AMX, fp32, two threads (docs/models.md): OpenVINO takes 0.82 of its time
+        # on a quiet machine, but beside one busy process 1.5 times it, with a p99 of 40 ms, not 15; a robot has
+        # other work. An int8 model takes ONNX Runtime four times as long: it lacks kernels for signed activations.
         if has_amx() or self.int8:
             return ""
         return "this processor has no AMX; without it ONNX Runtime is steadier beside other work"
