@@ -9,6 +9,7 @@ import numpy as np
 from kp_ros.odometry.base import Float64
 from kp_ros.odometry.median import median
 from kp_ros.odometry.pose import PoseFit
+from kp_ros.odometry.projection import MEDIAN_CHI_SQUARE
 
 #: How fast it is learnt, as the share of an image.
 _SPEED = 0.2
@@ -17,8 +18,8 @@ _SPEED = 0.2
 _KEYPOINTS, _DEPTHS = (0.6, 2.0), (1.0, 20.0)
 #: Fewer observations than this teach nothing.
 _FEWEST = 40
-#: Median of a chi-square of two degrees of freedom, and a Gaussian's median magnitude.
-_MEDIAN_SQUARE, _MEDIAN_MAGNITUDE = 1.386, 0.6745
+#: A Gaussian's median magnitude.
+_MEDIAN_MAGNITUDE = 0.6745
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Noise:
             error, by_depth = linear.error[:2], linear.by_depth[:2]
             uncertain = variance / (1 + variance * (by_depth**2).sum(0))
             squared = ((error**2).sum(0) - uncertain * (by_depth * error).sum(0) ** 2)[linear.valid]
-            keypoints = _followed(keypoints, (median(squared) / _MEDIAN_SQUARE) ** 0.5, _KEYPOINTS)
+            keypoints = _followed(keypoints, (median(squared) / MEDIAN_CHI_SQUARE) ** 0.5, _KEYPOINTS)
         judged = fit.inliers & linear.measured
         if judged.sum() >= _FEWEST:
             own = linear.error[2, judged] / np.sqrt(1 + variance[judged] * linear.by_depth[2, judged] ** 2)

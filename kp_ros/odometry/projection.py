@@ -15,6 +15,8 @@ from kp_ros.odometry.observations import Observations
 
 #: Points nearer than this share of their ray's length to the camera's plane are behind it, for our purposes.
 _IN_FRONT = 0.02
+#: Median of a chi-square of two degrees of freedom: of :func:`chi_square`, where no depth was measured.
+MEDIAN_CHI_SQUARE = 1.386
 
 
 @dataclass(frozen=True)

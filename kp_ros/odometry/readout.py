@@ -12,7 +12,7 @@ from kp_ros.odometry.landmarks import Points, shared
 from kp_ros.odometry.median import median
 from kp_ros.odometry.observations import Depths, Observations
 from kp_ros.odometry.pose import PoseFit, normal_equations, robust_weights
-from kp_ros.odometry.projection import Linearised, chi_square, linearise, seen
+from kp_ros.odometry.projection import MEDIAN_CHI_SQUARE, Linearised, chi_square, linearise, seen
 from kp_ros.odometry.rigid_motion import change_between
 from kp_ros.odometry.rolling_shutter import image_motion
 
@@ -25,8 +25,6 @@ _INDEPENDENT = 20
 _EVERY, _FEWEST = 3, 20
 #: What keeps the equations of motions without parallax solvable, as a share of their sum.
 _REGULAR = 1e-9
-#: Median of a chi-square of two degrees of freedom.
-_MEDIAN_SQUARE = 1.386
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class Readout:
         linear = _with_readout(before, after, second, variance)
         linear = replace(linear, error=linear.error - self.seconds * linear.by_pose[6])
         squared = chi_square(linear, variance)
-        noise = max(1.0, median(squared) / _MEDIAN_SQUARE)
+        noise = max(1.0, median(squared) / MEDIAN_CHI_SQUARE)
         weights = robust_weights(squared, noise**0.5) * linear.valid
         share = min(1.0, _INDEPENDENT / len(weights)) / noise
         information, vector = normal_equations(linear, variance, weights * share)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kp_ros.odometry.base import Float64
+from kp_ros.odometry.projection import MEDIAN_CHI_SQUARE
 from kp_ros.odometry.rigid_motion import change_between
 
 #: So many points' errors are independent of each other; those of further points are like their neighbours'.
@@ -13,8 +14,6 @@ _INDEPENDENT = 60
 #: and of the scene's depth times the angle turned; of the direction, a share of the angle turned, and radians a scene
 #: depth of way.
 _SHIFT_BY_WAY, _SHIFT_BY_TURN, _TURN_BY_TURN, _TURN_BY_WAY = 0.01, 0.01, 0.006, 0.001
-#: Median of a chi-square of two degrees of freedom.
-_MEDIAN_SQUARE = 1.386
 
 
 def shared_errors(covariance: Float64, inliers: int) -> Float64:
@@ -38,7 +37,7 @@ def departure(squared: Float64, trust: Float64) -> float:
     """
     order = np.argsort(squared)
     behind = np.cumsum(trust[order])
-    return max(1.0, float(squared[order[np.searchsorted(behind, behind[-1] / 2)]]) / _MEDIAN_SQUARE)
+    return max(1.0, float(squared[order[np.searchsorted(behind, behind[-1] / 2)]]) / MEDIAN_CHI_SQUARE)
 
 
 def way(pose: Float64, other: Float64, scene_depth: float) -> Float64:
