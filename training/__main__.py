@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from kp_ros.errors import UserError
-from training.commands import contrast, dataset, evaluate, quantise, train
+from training.commands import clean, contrast, dataset, evaluate, quantise, train
 from training.configuration import load_config, save_config
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode="rich")
@@ -19,6 +19,7 @@ evaluate.register(app)
 train.register(app)
 contrast.register(app)
 quantise.register(app)
+clean.register(app)
 CONFIGS = Path(__file__).parent / "configs"
 
 

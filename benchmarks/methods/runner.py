@@ -30,13 +30,13 @@ from training.configuration import commit, load_config
 from training.data.guard import RUN_FILE, Fingerprints, TrainedOnError, load_fingerprints, refuse_training_frames
 from training.data.readers.opening import open_sequences
 from training.data.sequence import Sequence as Frames
-from training.evaluation.cache import default_cache
 from training.evaluation.evaluate import EvaluationOptions, evaluate, to_json
 from training.evaluation.repeatability import repeated_keypoints
 from training.evaluation.reprojection import DepthReprojection
 from training.evaluation.running import RunOptions
 from training.evaluation.sequence_judgement import SequenceOptions
 from training.frame_batch import FrameBatch
+from training.kept import Kind, kept_folder
 from training.methods.contrast import keypoints_of
 from training.methods.method import Method, MethodConfig
 from training.methods.registry import find_method
@@ -199,7 +199,7 @@ def judge(models: dict[str, Path], arguments: argparse.Namespace) -> dict[str, d
     options = EvaluationOptions(
         models=tuple(str(model) for model in models.values()),
         data=(arguments.data,),
-        run=RunOptions(judging, default_cache(), arguments.processes, timed_frames=0),
+        run=RunOptions(judging, kept_folder(Kind.EVALUATED), arguments.processes, timed_frames=0),
         names=names,
         tracks=False,
     )

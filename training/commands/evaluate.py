@@ -51,19 +51,19 @@ def evaluate(
 
     Example: python -m training evaluate models/kp_base.onnx orb sift klt --data ../shared/data
     """
-    from training.evaluation.cache import default_cache
     from training.evaluation.evaluate import EvaluationOptions
     from training.evaluation.evaluate import evaluate as run
     from training.evaluation.relative_pose import EstimatorOptions
     from training.evaluation.report.writing import write_report
     from training.evaluation.running import RunOptions
     from training.evaluation.sequence_judgement import SequenceOptions
+    from training.kept import Kind, kept_folder
 
     judging = SequenceOptions(parse_gaps(gaps), stride, seeds, EstimatorOptions(estimator, threshold))
     options = EvaluationOptions(
         models=tuple(models),
         data=tuple(data),
-        run=RunOptions(judging, cache or default_cache(), processes, timed_frames),
+        run=RunOptions(judging, cache or kept_folder(Kind.EVALUATED), processes, timed_frames),
         names=tuple(name for name in sequences.split(",") if name),
         frames=frames,
         max_keypoints=keypoints,

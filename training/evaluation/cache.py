@@ -41,11 +41,6 @@ def source_digest(*files: Path) -> str:
     return digest(*(file.read_bytes() for file in sorted(files)))
 
 
-def default_cache() -> Path:
-    """``$XDG_CACHE_HOME/kp_ros/evaluation``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kp_ros" / "evaluation"
-
-
 class Cache:
     """A folder of entries.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from training.data.rendered_worlds import RenderedSettings, RenderedWorlds
 from training.data.sequence import DatasetError, Sequence
 from training.data.storing import stored
 from training.evaluation.cache import digest, source_digest
+from training.kept import Kind, kept_folder
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,4 @@ def _flat(settings: DataSettings) -> list[Sequence]:
 
 
 def _store(settings: DataSettings) -> Path:
-    if settings.store is not None:
-        return settings.store
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kp_ros" / "training"
+    return kept_folder(Kind.RENDERED) if settings.store is None else settings.store
