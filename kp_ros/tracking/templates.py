@@ -36,45 +36,37 @@ class Templates:
     A template has six motions: along each of its two gradients it may move by the same everywhere, by x, and by y,
     counted from its middle. In this order they are the rows of an affine map: moved, bent by x, bent by y.
 
-    What is small has the points along its last axis: NumPy takes a third of the time for a few long rows.
+    How far it is from fitting a patch follows from the patch's responses: its products with the appearance, with the
+    change that each motion makes, and with ones. What a change has of a gain or of an offset of the brightness is left
+    out of it by what the solvers make of the first and the last response.
 
-    :ivar appearance: float32 [N, P], a patch of P samples, of zero mean and unit norm, so that neither offset nor gain
-        of the brightness disturbs it.
-    :ivar gradient_x: float32 [N, P], how the appearance changes when it moves in x, in the same norm.
-    :ivar gradient_y: float32 [N, P], likewise in y.
-    :ivar total: float32 [6, N], the sum of the change with each motion: what it has of an offset.
-    :ivar overlap: float32 [6, N], what of it looks like the appearance itself: what it has of a gain.
-    :ivar solver: float32 [6, 6, N], inverse of the normal equations of all six motions.
-    :ivar mover: float32 [2, 2, N], inverse of those of the two that do not bend.
+    :ivar patches: float32 [N, 3, P], three patches of P samples: the appearance, of zero mean and unit norm, so that
+        neither offset nor gain of the brightness disturbs it, and in the same norm how it changes when it moves in x,
+        and in y.
+    :ivar solver: float32 [6, 8, N], from the responses to all six motions.
+    :ivar mover: float32 [2, 4, N], from the responses to the two that do not bend, with no others.
+    :ivar seen: uint8 [N, P], the samples as they were last in an image.
     """
 
-    appearance: Float32
-    gradient_x: Float32
-    gradient_y: Float32
-    total: Float32
-    overlap: Float32
+    patches: Float32
     solver: Float32
     mover: Float32
+    seen: NDArray[np.uint8]
 
     def __len__(self) -> int:
-        return len(self.appearance)
+        return len(self.patches)
 
     def __getitem__(self, index: Any) -> Templates:
-        return Templates(*(part[index] for part in self._patches), *(part[..., index] for part in self._sums))
+        # The points are along the last axis of what is small: NumPy takes a third of the time for a few long rows.
+        return Templates(self.patches[index], self.solver[..., index], self.mover[..., index], self.seen[index])
 
     def __setitem__(self, index: Any, value: Templates) -> None:
-        for part, values in zip(self._patches, value._patches, strict=True):
-            part[index] = values
-        for part, values in zip(self._sums, value._sums, strict=True):
-            part[..., index] = values
+        self.patches[index], self.seen[index] = value.patches, value.seen
+        self.solver[..., index], self.mover[..., index] = value.solver, value.mover
 
-    @property
-    def _patches(self) -> tuple[Float32, ...]:
-        return self.appearance, self.gradient_x, self.gradient_y
-
-    @property
-    def _sums(self) -> tuple[Float32, ...]:
-        return self.total, self.overlap, self.solver, self.mover
+    def draft(self) -> Templates:
+        """The same, but for what is seen of them from now on."""
+        return Templates(self.patches, self.solver, self.mover, self.seen.copy())
 
 
 class Sampler:
@@ -91,7 +83,6 @@ class Sampler:
         offsets = self._grid(side).take(self._black, 1)
         one, x, y = offsets
         self._offsets, self._wide_offsets = offsets, self._grid(side + 2)
-        self._farthest = np.float32(x.max())
         # What a gradient is multiplied with to give its three motions, and the product of two gradients to give theirs.
         self._growth = np.ascontiguousarray(offsets.T)
         self._growths = np.stack([one, x, y, x * x, x * y, y * y], 1)
@@ -104,43 +95,28 @@ class Sampler:
 
     def empty(self, count: int) -> Templates:
         """Room for so many templates."""
-        patches, sums = (count, len(self._black)), ((6, count), (6, count), (6, 6, count), (2, 2, count))
-        return Templates(*(np.zeros(shape, np.float32) for shape in (patches, patches, patches, *sums)))
+        samples = len(self._black)
+        patches, seen = np.zeros((count, 3, samples), np.float32), np.zeros((count, samples), np.uint8)
+        return Templates(patches, np.zeros((6, 8, count), np.float32), np.zeros((2, 4, count), np.float32), seen)
 
     @property
     def reach(self) -> float:
         """How far a template reaches from its point, pixels."""
         return (self.side + 1) * self.spacing / 2
 
-    def _sample_like(self, image: NDArray[np.uint8], points: Float32, warp: Float32, appearance: Float32) -> Float32:
-        """Cut warped patches out of an image; what lies outside the image is filled in from the template.
+    def _read(
+        self, image: NDArray[np.uint8], templates: Templates, rows: Any, points: Float32, warp: Float32
+    ) -> Float32:
+        """Cut warped patches out of an image, float32 [N, P]; what lies outside it is as it was last seen.
 
-        Where a patch hangs over the image's edge its samples there would pull the point; the template's own values,
-        at the brightness of the rest, do not.
+        Where a patch hangs over the image's edge its samples there would pull the point; what they were does not.
         """
-        places = _places(points, warp, self._offsets)
-        patch = _cut(image, places)
-        # The image's last pixel is its size's half away from its middle, x and y.
-        half = np.array(image.shape[1::-1], np.float32)[:, None] / 2 - np.float32(0.5)
-        outside = np.abs(points - half) > half - np.abs(warp).sum(1) * self._farthest
-        over = np.flatnonzero(outside[0] | outside[1])
-        if len(over) == 0:
-            return patch
-        within = np.abs(places[:, over] - half[:, :, None]) <= half[:, :, None]
-        seen = within[0] & within[1]
-        values, model = patch[over], appearance[over]
-        weight = seen.astype(np.float32)
-        count = np.maximum(np.einsum("np->n", weight), 1)
-        weighted, weighted_model = values * weight, model * weight
-        total, model_total = np.einsum("np->n", weighted), np.einsum("np->n", weighted_model)
-        power = np.einsum("np,np->n", weighted, values) - total * total / count
-        model_power = np.einsum("np,np->n", weighted_model, model) - model_total * model_total / count
-        gain = np.sqrt(np.maximum(power, 0) / np.maximum(model_power, 1e-6 * count))
-        filled = gain[:, None] * model
-        filled += ((total - gain * model_total) / count)[:, None]
-        np.copyto(filled, values, where=seen)
-        patch[over] = filled
-        return patch
+        seen = templates.seen[rows]
+        x, y = _along_rows(_places(points, warp, self._offsets))
+        # OpenCV leaves alone what lies outside.
+        cv2.remap(image, x, y, cv2.INTER_LINEAR, dst=seen.reshape(x.shape), borderMode=cv2.BORDER_TRANSPARENT)
+        templates.seen[rows] = seen
+        return np.asarray(seen, np.float32)
 
     def take(self, image: NDArray[np.uint8], points: Float32) -> Templates:
         """Remember what points look like now.
@@ -153,6 +129,7 @@ class Sampler:
         count, side = len(points), self.side
         wide = _cut(image, _places(points.T, None, self._wide_offsets)).reshape(count, side + 2, side + 2)
         appearance = self._on_black(wide[:, 1:-1, 1:-1])
+        seen = appearance.astype(np.uint8)
         appearance -= (np.einsum("np->n", appearance) / np.float32(len(self._black)))[:, None]
         power = np.einsum("np,np->n", appearance, appearance)
         scale = 1 / np.maximum(np.sqrt(power), self._blank)
@@ -165,16 +142,17 @@ class Sampler:
         products = [gradient_x * gradient_x, gradient_x * gradient_y, gradient_y * gradient_y]
         normal = np.concatenate([product @ self._growths for product in products], 1).T[_NORMAL]
         # What each change has of a constant and of the appearance is left out of it.
-        normal -= (total / np.float32(len(self._black)))[:, None] * total
+        mean = total / np.float32(len(self._black))
+        normal -= mean[:, None] * total
         normal -= ((2 - power * scale * scale) * overlap)[:, None] * overlap
         strength = normal[0, 0] + normal[3, 3]
         bending = _AFFINE_DAMPING * (side * self.spacing / 2) ** 2
         damping = np.array([1e-4, bending, bending] * 2, np.float32)[:, None]
         diagonal = np.arange(6)
         normal[diagonal, diagonal] += strength * damping + np.float32(1e-6)
-        mover = _inverse(normal[np.ix_(_MOVING, _MOVING)])
-        solver = _inverse(normal)
-        return Templates(appearance, gradient_x, gradient_y, total, overlap, solver, mover)
+        mover = _solver(normal[np.ix_(_MOVING, _MOVING)], overlap[_MOVING], mean[_MOVING])
+        solver = _solver(normal, overlap, mean)
+        return Templates(np.stack([appearance, gradient_x, gradient_y], 1), solver, mover, seen)
 
     def _on_black(self, squares: Float32) -> Float32:
         """The samples of patches on the whole chessboard, float32 [N, side, side] to [N, P]."""
@@ -205,13 +183,14 @@ class Sampler:
         a = _cut(first, _places(start.T, None, self._offsets))
         b = _cut(second, _places(end.T, None, self._offsets))
         a -= (np.einsum("np->n", a) / np.float32(len(self._black)))[:, None]
-        power = np.einsum("np,np->n", a, a) * self._power(b, np.einsum("np->n", b))
-        return np.asarray(np.einsum("np,np->n", a, b) / np.maximum(np.sqrt(power), self._blank**2))
+        power = np.einsum("np,np->n", a, a) * _power(b, np.einsum("np->n", b))
+        return np.asarray(np.einsum("np,np->n", a, b) / np.sqrt(np.maximum(power, np.float32(self._blank**4))))
 
     def register(
         self,
         image: NDArray[np.uint8],
         templates: Templates,
+        rows: Any,
         points: Float32,
         warp: Float32,
         iterations: int,
@@ -222,7 +201,8 @@ class Sampler:
         The first step may bend the template, the others only move it, and only what has not settled.
 
         :param image: uint8 [H, W], smoothed as for :meth:`take`.
-        :param templates: of N points.
+        :param templates: the samples that lie in the image are written into what was seen of them.
+        :param rows: slice or int64 [N], which of the templates.
         :param points: float32 [N, 2], where the search starts, pixels.
         :param warp: float32 [2, 2, N], from template offsets to image offsets, where the search starts.
         :param iterations: Gauss-Newton steps, 1 or more.
@@ -234,67 +214,54 @@ class Sampler:
             return points.copy(), warp.copy(), np.zeros(0, np.float32)
         places = np.ascontiguousarray(points.T)
         if bend:
-            motion, correlation = self._bending_step(image, templates, places, warp)
+            motion, correlation = self._bending_step(image, templates, rows, places, warp)
             reach = 1 / (self.side * self.spacing / 2)
             warp = _unbent(warp, np.clip(motion[:, 1:], -reach, reach))
             step = _along(warp, motion[:, 0])
         else:
-            motion, correlation = self._moving_step(image, templates, slice(None), places, warp)
+            motion, correlation = self._moving_step(image, templates, rows, places, warp)
             warp, step = warp.copy(), _along(warp, motion)
-        places -= step
-        index = np.arange(len(points))
-        for _ in range(iterations - 1):
-            index = index[step[0] * step[0] + step[1] * step[1] > _SETTLED**2]
-            if len(index) == 0:
-                break
-            bent = warp[..., index]
-            motion, correlation[index] = self._moving_step(image, templates, index, places[:, index], bent)
-            step = _along(bent, motion)
-            places[:, index] -= step
-        return np.ascontiguousarray(places.T), warp, correlation
+        found = np.ascontiguousarray((places - step).T)
+        if iterations > 1:
+            index = np.flatnonzero(step[0] * step[0] + step[1] * step[1] > _SETTLED**2)
+            rows = np.arange(len(templates))[rows][index]
+            found[index], _, correlation[index] = self.register(
+                image, templates, rows, found[index], warp[..., index], iterations - 1, bend=False
+            )
+        return found, warp, correlation
 
     def _bending_step(
-        self, image: NDArray[np.uint8], templates: Templates, points: Float32, warp: Float32
+        self, image: NDArray[np.uint8], templates: Templates, rows: Any, points: Float32, warp: Float32
     ) -> tuple[Float32, Float32]:
         """How far templates are from fitting, float32 [2, 3, N], and how well they correlate, float32 [N]."""
-        appearance, gradient_x, gradient_y = templates.appearance, templates.gradient_x, templates.gradient_y
-        patch = self._sample_like(image, points, warp, appearance)
-        response, mean, norm = self._compared(appearance, patch)
-        responses = self._responses(gradient_x * patch, gradient_y * patch)
-        responses -= templates.total * mean
-        responses -= templates.overlap * response
-        motion = np.einsum("ijn,jn->in", templates.solver, responses) / self._gain(response)
-        return motion.reshape(2, 3, -1), response / norm
+        appearance, gradient_x, gradient_y = templates.patches[rows].transpose(1, 0, 2)
+        patch = self._read(image, templates, rows, points, warp)
+        responses = np.empty((8, len(patch)), np.float32)
+        np.einsum("np,np->n", appearance, patch, out=responses[0])
+        responses[1:7] = self._responses(gradient_x * patch, gradient_y * patch)
+        motion, correlation = self._solved(templates.solver[..., rows], responses, patch)
+        return motion.reshape(2, 3, -1), correlation
 
     def _moving_step(
-        self, image: NDArray[np.uint8], templates: Templates, index: Any, points: Float32, warp: Float32
+        self, image: NDArray[np.uint8], templates: Templates, rows: Any, points: Float32, warp: Float32
     ) -> tuple[Float32, Float32]:
-        """As :meth:`_bending_step`, for those of an index, which may not bend: float32 [2, n] and [n]."""
-        appearance = templates.appearance[index]
-        patch = self._sample_like(image, points, warp, appearance)
-        response, mean, norm = self._compared(appearance, patch)
-        responses = -templates.total[_MOVING][:, index] * mean
-        responses -= templates.overlap[_MOVING][:, index] * response
-        responses[0] += np.einsum("np,np->n", templates.gradient_x[index], patch)
-        responses[1] += np.einsum("np,np->n", templates.gradient_y[index], patch)
-        motion = np.einsum("ijn,jn->in", templates.mover[..., index], responses) / self._gain(response)
-        return motion, response / norm
+        """As :meth:`_bending_step`, for templates that may not bend: float32 [2, N] and [N]."""
+        patches = templates.patches[rows]
+        patch = self._read(image, templates, rows, points, warp)
+        responses = np.empty((4, len(patch)), np.float32)
+        np.einsum("nkp,np->kn", patches, patch, out=responses[:3])
+        return self._solved(templates.mover[..., rows], responses, patch)
 
-    def _compared(self, appearance: Float32, patch: Float32) -> tuple[Float32, Float32, Float32]:
-        """Of patches: what of the appearance is in them, their mean, and their norm without it; each float32 [N]."""
-        total = np.einsum("np->n", patch)
-        norm = np.maximum(np.sqrt(self._power(patch, total)), self._blank)
-        return np.einsum("np,np->n", appearance, patch), total / np.float32(patch.shape[1]), norm
+    def _solved(self, solver: Float32, responses: Float32, patch: Float32) -> tuple[Float32, Float32]:
+        """Motions, float32 [k, N], and correlations, float32 [N], from the responses of patches, float32 [N, P].
 
-    @staticmethod
-    def _power(patch: Float32, total: Float32) -> Float32:
-        """Sum of the squares of patches, float32 [N, P], less their mean; by their sums, float32 [N]."""
-        power = np.einsum("np,np->n", patch, patch) - total * total / np.float32(patch.shape[1])
-        return np.asarray(np.maximum(power, np.float32(0)))
-
-    def _gain(self, response: Float32) -> Float32:
-        """Contrast of a patch in units of its template's, never so small that noise would move it."""
-        return np.asarray(np.maximum(response, np.float32(self._blank / 2)))
+        :param responses: float32 [k + 2, N], the last of them, with ones, to be filled in.
+        """
+        response, total = responses[0], np.einsum("np->n", patch, out=responses[-1])
+        norm = np.sqrt(np.maximum(_power(patch, total), np.float32(self._blank**2)))
+        # The contrast in units of the template's is never taken for so small that noise would move it.
+        gain = np.maximum(response, np.float32(self._blank / 2))
+        return np.einsum("ijn,jn->in", solver, responses) / gain, response / norm
 
 
 #: Where an entry of the normal equations, [6, 6], is found among the products of two gradients, xx xy yy, each with the
@@ -315,12 +282,36 @@ def _places(points: Float32, warp: Float32 | None, offsets: Float32) -> Float32:
     return np.asarray(affine.transpose(0, 2, 1) @ offsets)
 
 
+def _along_rows(places: Float32) -> Float32:
+    """Places, float32 [2, N, P], as float32 [2, P, N]: OpenCV takes a quarter less time for long rows."""
+    return places.reshape(2, -1, places.shape[1])
+
+
 def _cut(image: NDArray[np.uint8], places: Float32) -> Float32:
     """Read an image bilinearly at places, float32 [2, N, P] to [N, P]."""
-    # OpenCV takes a quarter less time for long rows.
-    x, y = places.reshape(2, -1, places.shape[1])
+    x, y = _along_rows(places)
     read = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(read, np.float32).reshape(places.shape[1:])
+
+
+def _power(patch: Float32, total: Float32) -> Float32:
+    """Sum of the squares of patches, float32 [N, P], less their mean; by their sums, float32 [N].
+
+    Rounding may leave it a little below 0.
+    """
+    return np.asarray(np.einsum("np,np->n", patch, patch) - total * total / np.float32(patch.shape[1]))
+
+
+def _solver(normal: Float32, overlap: Float32, mean: Float32) -> Float32:
+    """From responses to motions, float32 [k, k + 2, N]; see :class:`Templates`.
+
+    :param normal: float32 [k, k, N], normal equations.
+    :param overlap: float32 [k, N], what each change has of the appearance.
+    :param mean: float32 [k, N], of each change.
+    """
+    inverse = _inverse(normal)
+    gain, offset = np.einsum("ijn,kjn->kin", inverse, np.stack([overlap, mean]))
+    return np.concatenate([-gain[:, None], inverse, -offset[:, None]], 1)
 
 
 def _inverse(matrices: Float32) -> Float32:
@@ -351,4 +342,4 @@ def _unbent(warp: Float32, bend: Float32) -> Float32:
 
 def _along(warp: Float32, motion: Float32) -> Float32:
     """A template's motion in the image, a pixel of the template at most, float32 [2, N]."""
-    return np.asarray((warp * np.clip(motion, -1, 1)).sum(1))
+    return np.asarray(np.einsum("ijn,jn->in", warp, np.clip(motion, -1, 1)))

@@ -17,7 +17,7 @@ from kp_ros.tracking.options import TrackerOptions
 from kp_ros.tracking.prediction import CoarseFlow, FlowField, halved, relocate, thumbnail
 from kp_ros.tracking.replenishment import frames_inside, inside, open_places, texture, worthiest
 from kp_ros.tracking.table import TrackTable
-from kp_ros.tracking.templates import Sampler
+from kp_ros.tracking.templates import Sampler, Templates
 from kp_ros.tracking.verification import EpipolarGeometry, fit_geometry
 
 Booleans = NDArray[np.bool_]
@@ -25,6 +25,8 @@ Booleans = NDArray[np.bool_]
 _CALM = 0.9
 #: Then the warps change slowly, too: they are looked after in every so many frames.
 _BEND_EVERY = 3
+#: Then one step of a registration does, unless it leads as far as a step may, pixels.
+_SETTLED = 1.0
 #: Where a frame gives less than this share of the tracks in new ones, no others are looked for in the next frames.
 _SATURATED = 0.02
 _REST_FRAMES = 2
@@ -63,6 +65,7 @@ class _Carried:
     :ivar alive: bool [N], those of them that stay.
     :ivar renew: bool [N], whose template is to be taken anew.
     :ivar warp: float32 [2, 2, N], of the templates; those of points not found mean nothing.
+    :ivar seen: uint8 [rows, P], of the templates.
     :ivar calm: the first guess led to nearly all of them.
     :ivar checked: whether the geometry was checked.
     :ivar geometry: what the points agree on with those of the frame checked last; None where that is nothing.
@@ -74,6 +77,7 @@ class _Carried:
     alive: Booleans
     renew: Booleans
     warp: Float32
+    seen: NDArray[np.uint8]
     calm: bool
     checked: bool
     geometry: EpipolarGeometry | None
@@ -95,10 +99,10 @@ class Followed:
     carried: _Carried | None
 
 
-def _near(points: Float32, expected: Float32, distance: float) -> Booleans:
-    """Which points lie within a distance, pixels, of where they were expected; bool [N]."""
+def _squared_distance(points: Float32, expected: Float32) -> Float32:
+    """Of points from where they were expected, float32 [N], square pixels."""
     offset = points - expected
-    return np.asarray(np.einsum("nc,nc->n", offset, offset) <= distance * distance)
+    return np.asarray(np.einsum("nc,nc->n", offset, offset))
 
 
 def _seconds(last: _Frame, frame: _Frame) -> float:
@@ -126,8 +130,9 @@ class HybridTracker:
     7. Free detections begin new tracks, first those with much texture and a long way to the image's edge.
 
     Where little moves and few tracks end, no dense flow is needed: points go on as they did, but for what a few of them
-    tell of a jerk of the camera. The last two steps are then done in every third frame, and so is the fourth, which
-    compares with the frame that it was last done in.
+    tell of a jerk of the camera. For most of them one step of the registration does; the others make their second
+    together with what Lucas-Kanade brings. The last two steps are then done in every third frame, and so is the fourth,
+    which compares with the frame that it was last done in.
     """
 
     def __init__(self, options: TrackerOptions) -> None:
@@ -226,12 +231,16 @@ class HybridTracker:
         check: bool,
     ) -> _Carried:
         """Steps 2 to 4, the last of them if asked for."""
-        start, options = tracks.keypoints, self.options
-        points, found, renew, warp, calm = self._find(start, predicted, last, frame, bend)
+        start, options, templates = tracks.keypoints, self.options, self._table.templates.draft()
+        points, found, renew, warp, calm = self._find(start, predicted, last, frame, templates, bend, quick=not check)
         alive = found & inside(points, frame.smooth.shape, options.border_pixels)
         if not check:
             renew[:] = False
-            return _Carried(predicted, points, found, alive, renew, warp, calm, check, None)
+            return _Carried(predicted, points, found, alive, renew, warp, templates.seen, calm, check, None)
+        area = np.abs(warp[0, 0] * warp[1, 1] - warp[0, 1] * warp[1, 0])
+        renew |= found & ((area > options.template_zoom) | (area < 1 / options.template_zoom))
+        # A template that hangs over the image's edge would hold what is not there.
+        renew &= inside(points, frame.smooth.shape, self._sampler.reach)
         # Of a track that began since the last check there is nothing to compare with.
         index = np.flatnonzero(alive & np.isfinite(self._table.checked[: len(alive), 0]))
         first, second = self._table.checked[index], points[index]
@@ -247,13 +256,13 @@ class HybridTracker:
                 geometry = None
                 # Where most points held, yet no rigid scene explains them, there is no ground to prefer some of them.
                 alive[index] = len(index) > options.chance_share * len(alive)
-        return _Carried(predicted, points, found, alive, renew, warp, calm, check, geometry)
+        return _Carried(predicted, points, found, alive, renew, warp, templates.seen, calm, check, geometry)
 
     def _relocated(
         self, tracks: Tracks, carried: _Carried, last: _Frame, followed: Followed, features: Features
     ) -> _Carried:
         """Carry the tracks anew from where descriptors predict them, if most were not found."""
-        if np.count_nonzero(carried.found) >= (1 - self.options.relocation_share) * len(tracks):
+        if carried.calm or np.count_nonzero(carried.found) >= (1 - self.options.relocation_share) * len(tracks):
             return carried
         predicted = relocate(tracks, features)
         if predicted is None:
@@ -266,6 +275,7 @@ class HybridTracker:
         self._calm = carried.calm
         self._unbent_frames = (self._unbent_frames + 1) % _BEND_EVERY if self._calm else 0
         np.copyto(self._table.warp[..., : len(tracks)], carried.warp, where=carried.found)
+        self._table.templates.seen[:] = carried.seen
         self._unchecked_frames = 0 if carried.checked else self._unchecked_frames + 1
         self._rescue(tracks, carried, frame, features)
         if carried.checked:
@@ -283,45 +293,63 @@ class HybridTracker:
         return np.flatnonzero(carried.renew[self._table.keep(alive)])
 
     def _find(
-        self, start: Float32, predicted: Float32, last: _Frame, frame: _Frame, bend: bool
+        self,
+        start: Float32,
+        predicted: Float32,
+        last: _Frame,
+        frame: _Frame,
+        templates: Templates,
+        bend: bool,
+        quick: bool,
     ) -> tuple[Float32, Booleans, Booleans, Float32, bool]:
-        """Steps 2 and 3: points, found, renew, warp and calm of :class:`_Carried`."""
+        """Steps 2 and 3: points, found, renew, warp and calm of :class:`_Carried`.
+
+        :param quick: nearly all points are where they were predicted, so that one step is enough for them; the others
+            make their second with those that Lucas-Kanade brings.
+        """
         options, count = self.options, len(start)
-        points, warp, correlation = self._register(slice(0, count), frame, predicted, options.template_iterations, bend)
-        found = (correlation >= options.template_correlation) & _near(points, predicted, options.template_shift)
+        steps, shift = (1, options.template_shift) if quick else (options.template_iterations, options.flow_shift)
+        points, warp, correlation = self._register(templates, slice(0, count), frame, predicted, steps, bend)
+        squared = _squared_distance(points, predicted)
+        found = (correlation >= options.template_correlation) & (squared <= options.template_shift**2)
         calm = bool(np.count_nonzero(found) >= _CALM * count)
-        area = np.abs(warp[0, 0] * warp[1, 1] - warp[0, 1] * warp[1, 0])
-        renew = found & ((area > options.template_zoom) | (area < 1 / options.template_zoom))
+        renew = np.zeros(count, bool)
         missed = np.flatnonzero(~found)
         followed, status = flow(last.half, frame.half, start[missed], predicted[missed], options.flow_window, 2.0)
         missed, followed = missed[status], followed[status]
+        if quick:
+            unsettled = np.flatnonzero(found & (squared > _SETTLED**2))
+            missed, followed = np.concatenate([unsettled, missed]), np.concatenate([points[unsettled], followed])
+            found[unsettled] = False
         # Where one step is not enough, the template leads farther from there than it may.
-        again, again_warp, correlation = self._register(missed, frame, followed, 1)
-        good = (correlation >= options.template_correlation) & _near(again, followed, options.flow_shift)
+        again, again_warp, correlation = self._register(templates, missed, frame, followed, 1, bend=not quick)
+        good = correlation >= options.template_correlation
+        good &= _squared_distance(again, followed) <= shift**2
         index = missed[good]
         points[index], warp[..., index], found[index] = again[good], again_warp[..., good], True
         # The old template must still be recognised: else something has slid in front of the point and would take over
         # its id.
         changed = ~good & (correlation >= options.renewal_correlation)
         missed, followed = missed[changed], followed[changed]
-        alike = self._sampler.alike(last.smooth, start[missed], frame.smooth, followed) >= options.flow_correlation
-        index = missed[alike]
-        points[index], found[index], renew[index] = followed[alike], True, True
-        # A template that hangs over the image's edge would hold what is not there.
-        whole = inside(points, frame.smooth.shape, self._sampler.reach)
-        found[index] &= whole[index]
-        return points, found, renew & whole, warp, calm
+        changed = self._sampler.alike(last.smooth, start[missed], frame.smooth, followed) >= options.flow_correlation
+        # It needs a new template, for which there is no room at the image's edge.
+        changed &= inside(followed, frame.smooth.shape, self._sampler.reach)
+        index = missed[changed]
+        points[index], found[index], renew[index] = followed[changed], True, True
+        return points, found, renew, warp, calm
 
     def _register(
-        self, index: Any, frame: _Frame, expected: Float32, iterations: int, bend: bool = True
+        self, templates: Templates, rows: Any, frame: _Frame, expected: Float32, iterations: int, bend: bool = True
     ) -> tuple[Float32, Float32, Float32]:
-        templates, warp = self._table.templates[index], self._table.warp[..., index]
-        return self._sampler.register(frame.smooth, templates, expected, warp, iterations, bend)
+        warp = self._table.warp[..., rows]
+        return self._sampler.register(frame.smooth, templates, rows, expected, warp, iterations, bend)
 
     def _rescue(self, tracks: Tracks, carried: _Carried, frame: _Frame, features: Features) -> None:
         """Look for lost tracks among the detections; in place, put those found where they are and keep them alive."""
         options, shape = self.options, frame.smooth.shape
         lost = np.flatnonzero(~carried.found)
+        if len(lost) == 0:
+            return
         lost = lost[inside(carried.predicted[lost], shape, 0)]
         claim = search(
             carried.predicted[lost],
@@ -335,8 +363,10 @@ class HybridTracker:
         if len(lost) == 0:
             return
         detected = features.keypoints[claim]
-        again, warp, correlation = self._register(lost, frame, detected, options.template_iterations)
-        good = (correlation >= options.template_correlation) & _near(again, detected, options.template_shift)
+        templates, steps = self._table.templates, options.template_iterations
+        again, warp, correlation = self._register(templates, lost, frame, detected, steps)
+        good = correlation >= options.template_correlation
+        good &= _squared_distance(again, detected) <= options.template_shift**2
         good &= inside(again, shape, options.border_pixels)
         if carried.geometry is not None:
             known = np.flatnonzero(np.isfinite(self._table.checked[lost, 0]))

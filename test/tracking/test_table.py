@@ -22,7 +22,7 @@ def table_of(count: int, rows: int = 10) -> TrackTable:
     table.describe_like(features(0))
     table.append(features(count), still(count), 0, checked=True)
     # A mark on each template and warp, to see where it goes.
-    table.templates.appearance[:count] = np.arange(count)[:, None]
+    table.templates.patches[:count] = np.arange(count)[:, None, None]
     table.warp[..., :count] = np.arange(count)
     return table
 
@@ -35,7 +35,7 @@ def test_what_ends_makes_room_for_the_last() -> None:
     assert table.tracks.track_id.tolist() == before.tolist()
     assert table.tracks.scores.tolist() == before.tolist()
     assert table.tracks.descriptors[:, 0].tolist() == before.tolist()
-    assert table.templates.appearance[: len(table), 0].tolist() == before.tolist()
+    assert table.templates.patches[: len(table), 0, 0].tolist() == before.tolist()
     assert table.warp[0, 0, : len(table)].tolist() == before.tolist()
     assert table.checked[: len(table), 0].tolist() == before.tolist()
 
@@ -56,7 +56,7 @@ def test_more_tracks_than_rows_make_more_rows() -> None:
     assert table.tracks.track_id.tolist() == list(range(38))
     assert table.tracks.descriptors[:, 3].tolist() == list(range(38))
     assert (table.tracks.age == 1).all()
-    assert table.templates.appearance[:8, 0].tolist() == list(range(8))
+    assert table.templates.patches[:8, 0, 0].tolist() == list(range(8))
     assert table.warp[1, 1, :8].tolist() == list(range(8))
     assert table.checked[:8, 0].tolist() == list(range(8))
     assert np.isnan(table.checked[8:]).all()
