@@ -40,7 +40,8 @@ class _Frame:
 
     :ivar smooth: uint8 [H, W], what templates are taken from and registered in.
     :ivar half: the same at half the resolution, what Lucas-Kanade works on.
-    :ivar thumbnail: uint8 [h, w], what the coarse flow works on and texture is judged in.
+    :ivar thumbnail: uint8 [h, w], what the coarse flow works on, and Lucas-Kanade where little moves, and texture is
+        judged in.
     """
 
     smooth: NDArray[np.uint8]
@@ -181,14 +182,7 @@ class HybridTracker:
         """Where tracks are if they go on as they did, but for a jerk that moves all alike; float32 [N, 2], pixels."""
         places = tracks.keypoints + tracks.velocity * _seconds(last, frame)
         sample = slice(None, None, max(1, len(places) // _JERK_SAMPLE))
-        followed, status = flow(
-            last.thumbnail,
-            frame.thumbnail,
-            tracks.keypoints[sample],
-            places[sample],
-            self.options.flow_window,
-            frame.smooth.shape[1] / frame.thumbnail.shape[1],
-        )
+        followed, status = self._flow(last, frame, tracks.keypoints[sample], places[sample], quick=True)
         jerk = np.sort((followed - places[sample])[status], axis=0)
         return places + jerk[len(jerk) // 2] if len(jerk) else places
 
@@ -201,7 +195,7 @@ class HybridTracker:
             self.reset()
             table.describe_like(features)
             carried, flown = None, None
-        renewed, free, calm = np.zeros(0, np.int64), np.ones(len(features), bool), False
+        renewed, calm = np.zeros(0, np.int64), False
         if last is not None and carried is not None:
             before = len(table)
             carried = self._relocated(table.tracks, carried, last, followed, features)
@@ -211,11 +205,11 @@ class HybridTracker:
                 flown = FlowField(None, np.ones(2, np.float32))
             calm = carried.calm
         rests = self._rests()
-        if len(table) and not (rests and calm):
-            free = self._confirm(frame.smooth.shape, features)
         new, velocity = features[:0], np.zeros((0, 2), np.float32)
-        if not rests:
-            new, velocity = self._begin(frame, features, free, flown or self._flow_to(frame))
+        if not (rests and calm):
+            free = self._confirm(frame.smooth.shape, features)
+            if not rests:
+                new, velocity = self._begin(frame, features, free, flown or self._flow_to(frame))
         self._replenish(frame, new, velocity, renewed)
         self._last = frame
         return table.by_age()
@@ -315,7 +309,7 @@ class HybridTracker:
         calm = bool(np.count_nonzero(found) >= _CALM * count)
         renew = np.zeros(count, bool)
         missed = np.flatnonzero(~found)
-        followed, status = flow(last.half, frame.half, start[missed], predicted[missed], options.flow_window, 2.0)
+        followed, status = self._flow(last, frame, start[missed], predicted[missed], quick)
         missed, followed = missed[status], followed[status]
         if quick:
             unsettled = np.flatnonzero(found & (squared > _SETTLED**2))
@@ -337,6 +331,16 @@ class HybridTracker:
         index = missed[changed]
         points[index], found[index], renew[index] = followed[changed], True, True
         return points, found, renew, warp, calm
+
+    def _flow(
+        self, last: _Frame, frame: _Frame, points: Float32, predicted: Float32, quick: bool
+    ) -> tuple[Float32, Booleans]:
+        """Lucas-Kanade at half the resolution, or on the thumbnails; see :func:`flow`."""
+        window = self.options.flow_window
+        if quick:
+            shrink = frame.smooth.shape[1] / frame.thumbnail.shape[1]
+            return flow(last.thumbnail, frame.thumbnail, points, predicted, window, shrink)
+        return flow(last.half, frame.half, points, predicted, window, 2.0)
 
     def _register(
         self, templates: Templates, rows: Any, frame: _Frame, expected: Float32, iterations: int, bend: bool = True
