@@ -21,7 +21,8 @@ class TrackerOptions:
     :ivar flow_shift: farthest that a registration may end from where Lucas-Kanade brought the point, pixels.
     :ivar flow_correlation: correlation with the last frame above which a new template may be taken, 0 to 1.
     :ivar renewal_correlation: correlation with its last template that a point must keep for that, 0 to 1.
-    :ivar epipolar_pixels: largest distance of a point from the epipolar geometry of two frames, pixels.
+    :ivar epipolar_pixels: largest distance of a point from the epipolar geometry of two frames, pixels; a fifth more
+        where others lie between them.
     :ivar epipolar_sample: how many points the epipolar geometry is fitted to, twice as many where it is not in every
         frame; all are checked.
     :ivar confirm_pixels: a detection this close to a track may confirm it, pixels.

@@ -22,7 +22,7 @@ _AFFINE_DAMPING = 0.05
 #: Contrast, in grey levels, below which a patch counts as blank.
 _BLANK = 1.0
 #: A point that a step moved less than this, pixels, needs no other: what is left of its error is a tenth of it.
-_SETTLED = 0.8
+SETTLED = 0.8
 #: From so many matrices on, inverting them side by side is quicker than one after the other.
 _MANY = 40
 #: Of the six motions, those that move and do not bend.
@@ -223,7 +223,7 @@ class Sampler:
             warp, step = warp.copy(), _along(warp, motion)
         found = np.ascontiguousarray((places - step).T)
         if iterations > 1:
-            index = np.flatnonzero(step[0] * step[0] + step[1] * step[1] > _SETTLED**2)
+            index = np.flatnonzero(step[0] * step[0] + step[1] * step[1] > SETTLED**2)
             rows = np.arange(len(templates))[rows][index]
             found[index], _, correlation[index] = self.register(
                 image, templates, rows, found[index], warp[..., index], iterations - 1, bend=False

@@ -17,19 +17,20 @@ from kp_ros.tracking.options import TrackerOptions
 from kp_ros.tracking.prediction import CoarseFlow, FlowField, halved, relocate, thumbnail
 from kp_ros.tracking.replenishment import frames_inside, inside, open_places, texture, worthiest
 from kp_ros.tracking.table import TrackTable
-from kp_ros.tracking.templates import Sampler, Templates
+from kp_ros.tracking.templates import SETTLED, Sampler, Templates
 from kp_ros.tracking.verification import EpipolarGeometry, fit_geometry
 
 Booleans = NDArray[np.bool_]
 #: Where a prediction leads to so large a share of the templates, a quicker one does as well.
 _CALM = 0.9
 #: Then the warps change slowly, too: they are looked after in every so many frames.
-_BEND_EVERY = 3
-#: Then one step of a registration does, unless it leads as far as a step may, pixels.
-_SETTLED = 1.0
+_BEND_EVERY = 4
 #: Where a frame gives less than this share of the tracks in new ones, no others are looked for in the next frames.
 _SATURATED = 0.02
-_REST_FRAMES = 2
+_REST_FRAMES = 3
+#: The geometry of two frames with such between them leaves points more room: a template is off by more, the more its
+#: view has changed.
+_ROOM = 1.2
 #: How many tracks tell by how much all moved otherwise than expected.
 _JERK_SAMPLE = 16
 
@@ -132,8 +133,8 @@ class HybridTracker:
 
     Where little moves and few tracks end, no dense flow is needed: points go on as they did, but for what a few of them
     tell of a jerk of the camera. For most of them one step of the registration does; the others make their second
-    together with what Lucas-Kanade brings. The last two steps are then done in every third frame, and so is the fourth,
-    which compares with the frame that it was last done in.
+    together with what Lucas-Kanade brings. The last two steps are then done in every fourth frame only, and so is step
+    4, which compares with the frame that it was last done in.
     """
 
     def __init__(self, options: TrackerOptions) -> None:
@@ -239,11 +240,11 @@ class HybridTracker:
         index = np.flatnonzero(alive & np.isfinite(self._table.checked[: len(alive), 0]))
         first, second = self._table.checked[index], points[index]
         sample = options.epipolar_sample * (2 if self._unchecked_frames else 1)
-        fitted = fit_geometry(first, second, camera, options.epipolar_pixels, sample)
+        fitted = fit_geometry(first, second, camera, self._epipolar_room, sample)
         geometry = None
         if fitted is not None:
             geometry, distance = fitted
-            fits = distance <= options.epipolar_pixels
+            fits = distance <= self._epipolar_room
             if 2 * np.count_nonzero(fits) >= len(fits):
                 alive[index] = fits
             else:
@@ -251,6 +252,11 @@ class HybridTracker:
                 # Where most points held, yet no rigid scene explains them, there is no ground to prefer some of them.
                 alive[index] = len(index) > options.chance_share * len(alive)
         return _Carried(predicted, points, found, alive, renew, warp, templates.seen, calm, check, geometry)
+
+    @property
+    def _epipolar_room(self) -> float:
+        """How far points may be from the geometry of this frame and the one checked last, pixels."""
+        return self.options.epipolar_pixels * (_ROOM if self._unchecked_frames else 1)
 
     def _relocated(
         self, tracks: Tracks, carried: _Carried, last: _Frame, followed: Followed, features: Features
@@ -270,8 +276,8 @@ class HybridTracker:
         self._unbent_frames = (self._unbent_frames + 1) % _BEND_EVERY if self._calm else 0
         np.copyto(self._table.warp[..., : len(tracks)], carried.warp, where=carried.found)
         self._table.templates.seen[:] = carried.seen
-        self._unchecked_frames = 0 if carried.checked else self._unchecked_frames + 1
         self._rescue(tracks, carried, frame, features)
+        self._unchecked_frames = 0 if carried.checked else self._unchecked_frames + 1
         if carried.checked:
             index = np.flatnonzero(alive)
             alive[index[crowded(points[index], tracks.track_id[index], options.duplicate_pixels)]] = False
@@ -312,7 +318,7 @@ class HybridTracker:
         followed, status = self._flow(last, frame, start[missed], predicted[missed], quick)
         missed, followed = missed[status], followed[status]
         if quick:
-            unsettled = np.flatnonzero(found & (squared > _SETTLED**2))
+            unsettled = np.flatnonzero(found & (squared > SETTLED**2))
             missed, followed = np.concatenate([unsettled, missed]), np.concatenate([points[unsettled], followed])
             found[unsettled] = False
         # Where one step is not enough, the template leads farther from there than it may.
@@ -375,7 +381,7 @@ class HybridTracker:
         if carried.geometry is not None:
             known = np.flatnonzero(np.isfinite(self._table.checked[lost, 0]))
             distance = carried.geometry.distance(self._table.checked[lost[known]], again[known])
-            good[known] &= distance <= options.epipolar_pixels
+            good[known] &= distance <= self._epipolar_room
         index = lost[good]
         carried.points[index], carried.alive[index] = again[good], True
         self._table.warp[..., index] = warp[..., good]
