@@ -50,6 +50,8 @@ _SAMPLE_DEVIATIONS = 4.0
 _SAMPLED = 200
 #: A landmark that was wrong so many times more often than right begins anew.
 _WRONG = 3
+#: Of the landmarks older than the last keyframe, one in so many begins anew in an image that measures its depth.
+_RENEWED = 4
 #: Share of the reference image's tracks that mono's initialisation needs; with less it takes a new reference.
 _REFERENCE_LEFT = 0.4
 #: Deviation of the inverse depth of a point of which nothing is known, as a share of the scene's: it may be many times
@@ -103,7 +105,7 @@ class VisualOdometry:
     3. The last motion predicts the pose, and all landmarks correct it; where few agree, poses are sampled by RANSAC.
     4. Inliers, their spread and the pose's covariance tell how far it can be trusted. Without a pose, the segment ends.
     5. The landmarks' depths are filtered, and new tracks become landmarks.
-    6. Where the view has changed enough, the image becomes a keyframe, and the window's adjustment begins.
+    6. Where the view has changed enough, the image becomes a keyframe, and the window's adjustment begins (mono).
 
     :raises kp_ros.errors.UserError: PoseLib is not installed.
     """
@@ -113,8 +115,9 @@ class VisualOdometry:
         self._measure = depth_source(mode, options)
         self._executor = ThreadPoolExecutor(1, "odometry window")
         poselib()
-        self._windowed = options.window_landmarks > 0 and gtsam() is not None
-        if options.window_landmarks > 0 and not self._windowed:
+        wanted_window = mode is Mode.MONO and options.window_landmarks > 0
+        self._windowed = wanted_window and gtsam() is not None
+        if wanted_window and not self._windowed:
             LOGGER.warning(
                 "GTSAM is not installed: odometry goes without its window of keyframes, which costs some accuracy; pip "
                 'install "kp_ros[odometry]"'
@@ -291,9 +294,11 @@ class VisualOdometry:
         agree = known[fit.inliers]
         left = len(shared(key.track_id, agree.track_id)[0]) / max(len(key.track_id), 1)
         becomes = wanted(self._number - key.number, left, health.parallax, self._options)
-        self._poses.add(self._number, fit.pose, self._number if becomes else key.number)
+        keyframe = self._number if becomes else key.number
+        self._poses.add(self._number, fit.pose, keyframe)
         wrong = known.track_id[~fit.inliers]
-        self._grow(observations)
+        renewed = self._outdated(agree, keyframe) if state is State.GOOD else np.zeros(len(self._table), bool)
+        self._grow(observations, renewed)
         if becomes:
             self._keep(fit, observations[~np.isin(observations.track_id, wrong)], covariance)
         self._poses.keep(np.unique(np.append(self._table.anchor, self._kept())))
@@ -348,18 +353,36 @@ class VisualOdometry:
 
     # Step 5.
 
-    def _grow(self, observations: Observations) -> None:
-        """Make landmarks of new tracks, and anew of those that were wrong too often."""
+    def _grow(self, observations: Observations, outdated: NDArray[np.bool_]) -> None:
+        """Make landmarks of new tracks, and anew of those that were wrong too often or are outdated, bool [N]."""
         table = self._table
         wrong = table.disagreed - table.agreed >= _WRONG
-        kept = table[~wrong]
+        ended = wrong | outdated
+        kept = table[~ended]
         mine, _ = shared(observations.track_id, kept.track_id)
         fresh = np.ones(len(observations), bool)
         fresh[mine] = False
         new = self._begun(observations[fresh], 1 / self._scene_depth())
-        again, before = shared(new.track_id, table.track_id[wrong])
-        new.disagreed[again] = table.disagreed[wrong][before]
+        again, before = shared(new.track_id, table.track_id[ended])
+        new.disagreed[again] = table.disagreed[ended][before]
+        new.agreed[again] = np.where(wrong, 0, table.agreed)[ended][before]
         self._table = kept.joined(new)
+
+    def _outdated(self, agree: Observations, keyframe: int) -> NDArray[np.bool_]:
+        """Tell which landmarks should begin anew, for they are old and this image measures their depth: bool [N].
+
+        A landmark's ray is held exact, and its depth is filtered as if its errors had nothing to do with those of the
+        poses; the farther the view has moved on, the less this holds, and it bends the way. What is measured anew costs
+        nothing. One in a few goes at a time: the others carry the pose over. Where nothing moves there is no keyframe,
+        the landmarks stay, and nothing drifts.
+
+        :param agree: what agrees with the image's pose: what is wrong here must not define where it is.
+        :param keyframe: number of the last one.
+        """
+        table = self._table
+        measured = agree.track_id[np.isfinite(agree.depths.inverse)]
+        turn = (table.track_id + np.uint32(self._number)) % _RENEWED == 0
+        return np.asarray((table.anchor <= keyframe) & turn & among(table.track_id, measured))
 
     def _begun(self, observations: Observations, usual: float) -> LandmarkTable:
         """Landmarks of the tracks of this image; where no depth was measured, it is anything around the usual."""
@@ -389,7 +412,7 @@ class VisualOdometry:
         nearness = np.maximum(points.inverse_depth, 1 / self._scene_depth())
         sure = points.certain(1.0) & (points.variance < (_KNOWN_DEPTH * nearness) ** 2)
         places = points[sure].places()
-        return WindowProblem(keyframe, table.track_id[sure], places, self._scene_depth(), self._mode is not Mode.MONO)
+        return WindowProblem(keyframe, table.track_id[sure], places, self._scene_depth())
 
     def _begin_segment(self) -> None:
         if self._lost:
@@ -414,8 +437,6 @@ class VisualOdometry:
         self._table = self._begun(observations, float(np.median(measured.depths.inverse)))
         covariance = self._exact()
         self._key = _Key(self._number, observations.track_id, observations.rays, covariance, covariance)
-        if self._window is not None:
-            self._window.begin(self._problem(Keyframe(self._number, pose, observations, np.eye(4), covariance)))
         survival = _survival(self._last.track_id, observations.track_id) if self._last is not None else 0.0
         self._last = _Last(frame.stamp_ns, pose, np.eye(4), 0.0, covariance, observations.track_id)
         height, width = frame.image.shape
@@ -468,7 +489,7 @@ class VisualOdometry:
         fit = assess(points, second, pose, np.ones(len(points)), weak)
         health = self._pair_health(frame, second, two.parallax)
         self._last = _Last(frame.stamp_ns, pose, np.eye(4), 0.0, fit.covariance, observations.track_id)
-        self._grow(observations)
+        self._grow(observations, np.zeros(len(self._table), bool))
         self._keep(fit, second, fit.covariance)
         return Estimate(
             frame.stamp_ns,

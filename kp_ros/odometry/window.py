@@ -1,5 +1,7 @@
 """Sliding-window bundle adjustment: the last keyframes and their landmarks, adjusted together by GTSAM.
 
+It is for one camera alone, whose depths and scale come from many images. The first distance defines the unit.
+
 What leaves the window is marginalised: the oldest keyframe is eliminated together with the landmarks that it saw and
 that are no longer tracked, and what they told of the other keyframes stays as a Gaussian (Sibley et al., Sliding window
 filter, 2010; Leutenegger et al., Keyframe-based visual-inertial odometry, 2015). Of the landmarks that are still
@@ -81,14 +83,12 @@ class WindowProblem:
     :ivar track_id: uint32 [N], increasing: the landmarks that it sees and whose depths are certain.
     :ivar places: float64 [N, 3], where they are, world.
     :ivar scene_depth: median depth of the landmarks.
-    :ivar metric: whether depths were measured; otherwise the first distance defines the unit.
     """
 
     keyframe: Keyframe
     track_id: NDArray[np.uint32]
     places: Float64
     scene_depth: float
-    metric: bool
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Window:
             self._ids, self._places = problem.track_id, problem.places
             self._prior = [self._fixed(problem.keyframe)]
             return None
-        if len(self._keyframes) == 2 and not problem.metric:
+        if len(self._keyframes) == 2:
             self._prior.append(self._unit())
         self._learn(problem)
         rows = self._choose()
@@ -241,25 +241,13 @@ class Window:
             graph.add(self._gtsam.PriorFactorPoint3(key, place, noise))
 
     def _observe(self, graph: Any, keyframe: Keyframe, rows: NDArray[np.int64], keys: list[int]) -> None:
-        """Add a keyframe's observations: rays as pixels of a camera of unit focal length.
-
-        A measured inverse depth is the disparity of a camera one metre to the right.
-        """
+        """Add a keyframe's observations: rays as pixels of a camera of unit focal length."""
         g, observed = self._gtsam, keyframe.observations[rows]
         huber = g.noiseModel.mEstimator.Huber.Create(_HUBER)
-        pose = _pose_key(keyframe.number)
-        plane, rig = g.Cal3_S2(1, 1, 0, 0, 0), g.Cal3_S2Stereo(1, 1, 0, 0, 0, 1.0)
-        roots = _square_roots(observed)
-        measured = np.isfinite(observed.depths.inverse)
-        for row, key in enumerate(keys):
-            x, y = observed.rays[row, :2]
-            if measured[row]:
-                noise = g.noiseModel.Robust.Create(huber, g.noiseModel.Gaussian.SqrtInformation(roots[row]))
-                place = g.StereoPoint2(x, x - observed.depths.inverse[row], y)
-                graph.add(g.GenericStereoFactor3D(place, noise, pose, key, rig))
-            else:
-                noise = g.noiseModel.Robust.Create(huber, g.noiseModel.Gaussian.SqrtInformation(roots[row, :2, :2]))
-                graph.add(g.GenericProjectionFactorCal3_S2(np.array([x, y]), noise, pose, key, plane))
+        pose, plane = _pose_key(keyframe.number), g.Cal3_S2(1, 1, 0, 0, 0)
+        for ray, root, key in zip(observed.rays, _square_roots(observed), keys, strict=True):
+            noise = g.noiseModel.Robust.Create(huber, g.noiseModel.Gaussian.SqrtInformation(root))
+            graph.add(g.GenericProjectionFactorCal3_S2(ray[:2], noise, pose, key, plane))
 
     def _take(self, values: Any, rows: NDArray[np.int64]) -> WindowResult:
         self._keyframes = [
@@ -334,17 +322,6 @@ def _landmark_key(number: int) -> int:
 
 
 def _square_roots(observed: Observations) -> Float64:
-    """Upper triangular roots of the information of (x, x - inverse depth, y): float64 [N, 3, 3].
-
-    Of points without a measured depth the upper left [2, 2] is that of (x, y).
-    """
-    measured = np.isfinite(observed.depths.inverse)
-    information = np.zeros((len(observed), 3, 3))
-    information[:, [0, 1, 2], [0, 1, 2]] = 1
-    own = np.swapaxes(observed.whitening, 1, 2) @ observed.whitening
-    information[:, :2, :2] = own
-    errors = np.zeros((int(measured.sum()), 3, 3))
-    errors[:, :2, 0], errors[:, :2, 2] = observed.whitening[measured, :, 0], observed.whitening[measured, :, 1]
-    errors[:, 2, 0], errors[:, 2, 1] = 1 / observed.depths.deviation[measured], -1 / observed.depths.deviation[measured]
-    information[measured] = np.swapaxes(errors, 1, 2) @ errors
+    """Upper triangular roots of the information of places on the unit plane: float64 [N, 2, 2]."""
+    information = np.swapaxes(observed.whitening, 1, 2) @ observed.whitening
     return np.asarray(np.swapaxes(np.linalg.cholesky(information), 1, 2))

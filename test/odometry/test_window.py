@@ -18,7 +18,7 @@ from kp_ros.odometry.window import Keyframe, Window, WindowProblem, WindowResult
 FOCAL = 500.0
 
 
-def slide(metric: bool, keyframes: int = 14) -> tuple[list[Float64], list[WindowResult], list[Float64]]:
+def slide(keyframes: int = 14) -> tuple[list[Float64], list[WindowResult], list[Float64]]:
     """Keyframes to the right along a wall, whose poses and landmarks come with errors: truth, results, what came."""
     random = np.random.default_rng(0)
     places = np.stack([random.uniform(-3, 12, 900), random.uniform(-2, 2, 900), random.uniform(3, 8, 900)], axis=1)
@@ -32,10 +32,8 @@ def slide(metric: bool, keyframes: int = 14) -> tuple[list[Float64], list[Window
         rays = local[visible] / local[visible, 2:]
         rays[:, :2] += random.normal(0, 0.4 / FOCAL, (len(visible), 2))
         white = np.broadcast_to(np.eye(2) * FOCAL / 0.5, (len(visible), 2, 2)).copy()
-        depths = Depths.unknown(len(visible))
-        if metric:
-            depths = Depths(1 / local[visible, 2] + random.normal(0, 0.01, len(visible)), np.full(len(visible), 0.01))
-        observed = Observations(visible.astype(np.uint32), rays, white, depths, np.zeros(len(visible)))
+        unknown, rows = Depths.unknown(len(visible)), np.zeros(len(visible))
+        observed = Observations(visible.astype(np.uint32), rays, white, unknown, rows)
         # A new keyframe comes with a step that is 2 % too long, from where the window has put the last one.
         spread = np.diag([0.05**2] * 3 + [0.01**2] * 3)
         last = came[-1] if came else truth[0]
@@ -45,20 +43,18 @@ def slide(metric: bool, keyframes: int = 14) -> tuple[list[Float64], list[Window
         estimate = last @ step
         came.append(estimate)
         guess = places[visible] + random.normal(0, 0.1, (len(visible), 3))
-        problem = WindowProblem(
-            Keyframe(10 * number, estimate, observed, step, spread), observed.track_id, guess, 5.0, metric
-        )
+        keyframe = Keyframe(10 * number, estimate, observed, step, spread)
+        problem = WindowProblem(keyframe, observed.track_id, guess, 5.0)
         result = window.add(problem)
         if result is not None:
             results.append(WindowResult({k // 10: p for k, p in result.poses.items()}, result.track_id, result.places))
     return truth, results, came
 
 
-@pytest.mark.parametrize("metric", [True, False])
-def test_the_window_brings_keyframes_to_where_they_are(metric: bool) -> None:
-    truth, results, came = slide(metric)
-    # Mono takes the first step's length for its unit.
-    unit = 1.0 if metric else 0.4 / np.linalg.norm(came[1][:3, 3])
+def test_the_window_brings_keyframes_to_where_they_are() -> None:
+    truth, results, came = slide()
+    # The first step's length is the unit.
+    unit = 0.4 / np.linalg.norm(came[1][:3, 3])
     number = len(truth) - 1
     error = np.linalg.norm(results[-1].poses[number][:3, 3] * unit - truth[number][:3, 3])
     assert error < 0.03
@@ -68,7 +64,7 @@ def test_the_window_brings_keyframes_to_where_they_are(metric: bool) -> None:
 
 def test_what_was_marginalised_still_holds_the_world() -> None:
     """The first keyframes define the world; long after they have left, the others must still lie in it."""
-    truth, results, _ = slide(True, 18)
+    truth, results, _ = slide(18)
     errors = [np.linalg.norm(change_between(pose, truth[number])[3:]) for number, pose in results[-1].poses.items()]
     assert min(results[-1].poses) == 11
     assert np.degrees(max(errors)) < 0.3
@@ -85,11 +81,12 @@ def test_equations_that_cannot_be_solved_cost_the_window_alone(
         marginalise(self, values, rows)
 
     monkeypatch.setattr(Window, "_marginalise", fail_once)
-    truth, results, _ = slide(True, 14)
+    truth, results, came = slide()
     assert "begins anew" in caplog.text
     # Of 14 keyframes, the first gave no result, nor did the one at which the window began anew.
     assert len(results) == 12
-    assert np.linalg.norm(results[-1].poses[13][:3, 3] - truth[13][:3, 3]) < 0.05
+    unit = 0.4 / np.linalg.norm(came[1][:3, 3])
+    assert np.linalg.norm(results[-1].poses[13][:3, 3] * unit - truth[13][:3, 3]) < 0.05
 
 
 def test_frames_move_with_their_keyframe_and_landmarks_with_their_frames() -> None:
