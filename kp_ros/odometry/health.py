@@ -22,14 +22,10 @@ def coverage(keypoints: Float32, width: int, height: int) -> float:
     return len(np.unique(cells[:, 1] * COLUMNS + cells[:, 0])) / (COLUMNS * ROWS)
 
 
-def judge(
-    inliers: int, inlier_ratio: float, covered: float, covariance: Float64, scene_depth: float, options: OdometryOptions
-) -> tuple[State, str]:
+def judge(health: Health, covariance: Float64, scene_depth: float, options: OdometryOptions) -> tuple[State, str]:
     """Decide how far a pose can be trusted, and say why not.
 
-    :param inliers: points that agree with the pose.
-    :param inlier_ratio: their share of the points that had a landmark.
-    :param covered: see :func:`coverage`.
+    :param health: of its image; its reason is not looked at.
     :param covariance: float64 [6, 6], of the pose against its landmarks, metres and radians.
     :param scene_depth: median depth of the landmarks, metres: the unit for the shift.
     :param options: holds the thresholds.
@@ -38,17 +34,20 @@ def judge(
     deviation = np.sqrt(np.diag(covariance))
     shift = float(np.linalg.norm(deviation[:3])) / max(scene_depth, 1e-9)
     turn = float(np.linalg.norm(deviation[3:]))
-    if inliers < options.fewest_inliers:
-        return State.LOST, f"{inliers} points agree with a pose, {options.fewest_inliers} are needed"
-    if inlier_ratio < options.lost_inlier_ratio:
-        return State.LOST, f"only {inlier_ratio:.0%} of the points agree with one pose"
+    if health.inliers < options.fewest_inliers:
+        return State.LOST, f"{health.inliers} points agree with a pose, {options.fewest_inliers} are needed"
+    if health.inlier_ratio < options.lost_inlier_ratio:
+        return State.LOST, f"only {health.inlier_ratio:.0%} of the points agree with one pose"
     doubts = []
-    if inliers < options.good_inliers:
-        doubts.append(f"only {inliers} points agree")
-    if inlier_ratio < options.good_inlier_ratio:
-        doubts.append(f"only {inlier_ratio:.0%} of the points agree")
-    if covered < options.good_coverage:
-        doubts.append(f"points in only {covered:.0%} of the image")
+    if health.inliers < options.good_inliers:
+        doubts.append(f"only {health.inliers} points agree")
+    if health.inlier_ratio < options.good_inlier_ratio:
+        doubts.append(f"only {health.inlier_ratio:.0%} of the points agree")
+    if health.survival < options.good_survival:
+        # Blur and the like end most tracks at once; what is left or has come instead is hardly the same points.
+        doubts.append(f"only {health.survival:.0%} of the last image's tracks are left")
+    if health.coverage < options.good_coverage:
+        doubts.append(f"points in only {health.coverage:.0%} of the image")
     if shift > options.good_shift:
         doubts.append(f"position uncertain by {shift:.1%} of the scene's depth")
     if turn > options.good_turn:

@@ -271,7 +271,7 @@ class VisualOdometry:
             observations = moving.straightened(observations, fit.pose, _nearness(observations, mine, points, fit.pose))
             known = observations[mine]
         health = self._health(frame, known, fit, survival)
-        state, reason = judge(health.inliers, health.inlier_ratio, health.coverage, own, scene_depth, self._options)
+        state, reason = judge(health, own, scene_depth, self._options)
         health = replace(health, reason=reason)
         if state is State.LOST:
             return self._lose(frame, health)

@@ -21,6 +21,7 @@ class OdometryOptions:
     :ivar lost_inlier_ratio: with a smaller share of points that agree, no pose can be told, 0 to 1.
     :ivar good_inliers: points that a good pose needs.
     :ivar good_inlier_ratio: share of the points with a landmark that must agree with a good pose, 0 to 1.
+    :ivar good_survival: share of the last image's tracks that must still be there, 0 to 1.
     :ivar good_coverage: share of the cells of an 8 x 6 grid over the image that must hold such a point, 0 to 1.
     :ivar good_shift: largest standard deviation of a good pose's position, as a share of the scene's depth.
     :ivar good_turn: and of its direction, radians.
@@ -32,9 +33,9 @@ class OdometryOptions:
     :ivar keyframe_gap: a keyframe comes at least so many frames after the last one.
     :ivar keyframe_survival: where a smaller share of its landmarks is left, a new one is made, 0 to 1.
     :ivar keyframe_parallax: and where the rays to its landmarks have turned by more than this, radians.
-    :ivar window_keyframes: keyframes that are adjusted together, 3 or more.
-    :ivar window_landmarks: landmarks that are adjusted with them at most; 0 leaves the window out.
-    :ivar window_delay: frames after its keyframe at which the window's result is taken up, 1 to ``keyframe_gap``.
+    :ivar window_keyframes: mono: keyframes that are adjusted together, 3 or more.
+    :ivar window_landmarks: mono: landmarks that are adjusted with them at most; 0 leaves the window out.
+    :ivar window_delay: mono: frames after its keyframe at which the window's result is taken up, 1 to ``keyframe_gap``.
     """
 
     keypoint_pixels: float = 0.5
@@ -46,6 +47,7 @@ class OdometryOptions:
     lost_inlier_ratio: float = 0.2
     good_inliers: int = 30
     good_inlier_ratio: float = 0.5
+    good_survival: float = 0.35
     good_coverage: float = 0.15
     good_shift: float = 0.01
     good_turn: float = 0.01

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kp_ros.odometry import OdometryOptions, State
+from kp_ros.odometry.base import Health
 from kp_ros.odometry.health import coverage, judge
 from kp_ros.odometry.initialisation import begin_from
 from kp_ros.odometry.keyframes import wanted
@@ -56,15 +60,21 @@ def test_coverage_counts_cells() -> None:
 
 
 def test_health_names_what_is_wrong() -> None:
-    assert judge(300, 0.9, 0.8, SURE, 3.0, OPTIONS) == (State.GOOD, "")
-    assert judge(5, 0.9, 0.8, SURE, 3.0, OPTIONS)[0] is State.LOST
-    assert judge(50, 0.1, 0.8, SURE, 3.0, OPTIONS)[0] is State.LOST
+    sound = Health(inliers=300, inlier_ratio=0.9, survival=0.9, coverage=0.8, parallax=0.0)
+
+    def judged(covariance: NDArray[np.float64] = SURE, **changes: float) -> tuple[State, str]:
+        return judge(replace(sound, **changes), covariance, 3.0, OPTIONS)  # type: ignore[arg-type]
+
+    assert judged() == (State.GOOD, "")
+    assert judged(inliers=5)[0] is State.LOST
+    assert judged(inliers=50, inlier_ratio=0.1)[0] is State.LOST
     doubtful = [
-        (judge(20, 0.9, 0.8, SURE, 3.0, OPTIONS), "20 points"),
-        (judge(300, 0.4, 0.8, SURE, 3.0, OPTIONS), "40%"),
-        (judge(300, 0.9, 0.1, SURE, 3.0, OPTIONS), "10% of the image"),
-        (judge(300, 0.9, 0.8, np.diag([0.1**2, 0, 0, 0, 0, 0]), 3.0, OPTIONS), "position"),
-        (judge(300, 0.9, 0.8, np.diag([0, 0, 0, 0, 0.02**2, 0]), 3.0, OPTIONS), "direction"),
+        (judged(inliers=20), "20 points"),
+        (judged(inlier_ratio=0.4), "40%"),
+        (judged(survival=0.25), "25% of the last image's tracks"),
+        (judged(coverage=0.1), "10% of the image"),
+        (judged(np.diag([0.1**2, 0, 0, 0, 0, 0])), "position"),
+        (judged(np.diag([0, 0, 0, 0, 0.02**2, 0])), "direction"),
     ]
     for (state, reason), text in doubtful:
         assert state is State.WEAK
