@@ -78,6 +78,8 @@ COLUMNS = {
     "kitti_rotation": "r deg/m",
     "milliseconds": "ms",
 }
+#: Column of monocular rows.
+GIVEN = {"ate_given_steps": "ATE m, steps given"}
 #: Columns that --repeats adds.
 REPEATED = {
     "repeats": "repeats",
@@ -194,6 +196,8 @@ def judge(run: Run, truth: Poses, scale: bool) -> tuple[dict[str, Any], Poses]:
     ape = metrics.APE(metrics.PoseRelation.translation_part)
     ape.process_data((true, found))
     row["ate"] = float(ape.get_statistic(metrics.StatisticsType.rmse))
+    if scale and row["segments"] == 1:
+        row["ate_given_steps"] = _ate_given_steps(estimate, truth[posed])
     for name, relation in (
         ("rpe_translation", metrics.PoseRelation.translation_part),
         ("rpe_rotation", metrics.PoseRelation.rotation_angle_deg),
@@ -204,6 +208,20 @@ def judge(run: Run, truth: Poses, scale: bool) -> tuple[dict[str, Any], Poses]:
     row["false_good"] = _false_good(aligned, truth[posed], np.array(run.good)[posed], numbers)
     row |= _kitti_errors(aligned, truth[posed])
     return row, aligned
+
+
+def _ate_given_steps(estimate: Poses, truth: Poses) -> float:
+    """The ATE where each step is as long as the true one, metres: directions and turns alone, without scale.
+
+    Essential matrices tell no length and are given it; so do the others compare with them.
+    """
+    steps = np.linalg.inv(estimate[:-1]) @ estimate[1:]
+    lengths = np.linalg.norm(steps[:, :3, 3], axis=1)
+    true = np.linalg.norm(np.diff(truth[:, :3, 3], axis=0), axis=1)
+    steps[:, :3, 3] *= (true / np.maximum(lengths, 1e-9))[:, None]
+    chained = np.array(list(itertools.accumulate(steps, np.matmul, initial=np.eye(4))))
+    error = _aligned(chained, truth, True)[:, :3, 3] - truth[:, :3, 3]
+    return float(np.sqrt((error**2).sum(1).mean()))
 
 
 def _path(poses: Poses, stamps: list[int]) -> PoseTrajectory3D:
@@ -346,7 +364,8 @@ def markdown(rows: dict[str, dict[str, Any]]) -> str:
             chosen = {key: row for key, row in rows.items() if key.startswith(f"{name}/{mode.value}/")}
             if not chosen:
                 continue
-            columns = COLUMNS | (REPEATED if any("repeats" in row for row in chosen.values()) else {})
+            columns = COLUMNS | (GIVEN if mode is Mode.MONO else {})
+            columns |= REPEATED if any("repeats" in row for row in chosen.values()) else {}
             lines = [f"## {name}, {mode.value}", ""]
             lines.append("| method | " + " | ".join(columns.values()) + " |")
             lines.append("|---|" + "---|" * len(columns))
