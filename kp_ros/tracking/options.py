@@ -59,7 +59,7 @@ class TrackerOptions:
     rescue_similarity: float = 0.85
     relocation_share: float = 0.6
     chance_share: float = 0.4
-    texture: float = 0.2
+    texture: float = 0.18
     life_least: float = 3.0
     life_enough: float = 20.0
     spacing_pixels: float = 5.0
