@@ -94,6 +94,23 @@ class Camera:
         rays[:, :2] *= plane[:, 0]
         return rays
 
+    def project(self, points: NDArray[np.float64]) -> Float32:
+        """Points of the optical frame to pixels.
+
+        :param points: float64 [N, 3], before the camera (z above 0), any unit.
+        :returns: float32 [N, 2].
+        """
+        if len(points) == 0:
+            return np.zeros((0, 2), np.float32)
+        if self._is_straight:
+            plane = np.ones((3, len(points)))
+            np.divide(points[:, :2].T, points[:, 2], out=plane[:2])
+            return np.asarray((self.matrix[:2] @ plane).T, np.float32)
+        project = cv2.fisheye.projectPoints if self.model == "equidistant" else cv2.projectPoints
+        points = np.ascontiguousarray(points)[:, None]
+        pixels = project(points, np.zeros(3), np.zeros(3), self.matrix, self.distortion)[0]
+        return np.asarray(pixels, np.float32).reshape(-1, 2)
+
     def quick_rays(self, keypoints: Float32) -> Float32:
         """As :meth:`rays`, from a grid that is made when it is first asked for: to a thousandth of a pixel.
 
@@ -126,10 +143,9 @@ class Camera:
 
     def _is_inverse(self, plane: NDArray[np.float64], pixels: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which points of the unit plane project to their pixels: bool [N] of two float64 [N, 1, 2]."""
-        points = cv2.convertPointsToHomogeneous(plane)
-        projected, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), self.matrix, self.distortion)
+        projected = self.project(cv2.convertPointsToHomogeneous(plane)[:, 0])
         # A solution that ran away gives NaN, which compares false.
-        close: NDArray[np.bool_] = np.abs(projected - pixels).max(axis=(1, 2)) <= INVERSE_TOLERANCE
+        close: NDArray[np.bool_] = np.abs(projected - pixels[:, 0]).max(axis=1) <= INVERSE_TOLERANCE
         return close
 
     def resized(self, width: int, height: int) -> Camera:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,7 @@ from kp_ros.odometry.readout import Glance, Readout
 from kp_ros.odometry.rigid_motion import composed_covariance, in_world_axes, inverse
 from kp_ros.odometry.robust_estimation import poselib
 from kp_ros.odometry.rolling_shutter import RowMotion
+from kp_ros.odometry.surfaces import Surfaces
 from kp_ros.odometry.triangulation import parallax
 from kp_ros.odometry.uncertainty import departure, shared_errors, systematic, way
 from kp_ros.odometry.window import Keyframe, WindowProblem, WindowResult, gtsam
@@ -145,6 +147,7 @@ class VisualOdometry:
         self._table = LandmarkTable.empty()
         self._poses = FramePoses()
         self._key: _Key | None = None
+        self._surfaces: Surfaces | None = None
         self._window: BackgroundWindow | None = None
         self._reference: tuple[int, Observations] | None = None
         self._way = np.zeros(2)
@@ -223,11 +226,17 @@ class VisualOdometry:
         return predict(last.pose, last.step, ratio, seconds, frame.angular_velocity, self._scene_depth())
 
     def _fit(
-        self, points: Points, observations: Observations, prior: Prior, weight: Float64, moving: RowMotion | None
+        self,
+        points: Points,
+        observations: Observations,
+        prior: Prior,
+        weight: Float64,
+        moving: RowMotion | None,
+        surfaces: Callable[[Float64], Prior] | None,
     ) -> PoseFit:
         """Fit from the prediction; where it finds little support, from a sampled pose too."""
         options = self._options
-        fit = fit_pose(points, observations, prior.pose, weight, prior, moving)
+        fit = fit_pose(points, observations, prior.pose, weight, prior, moving, surfaces)
         sure = np.flatnonzero(points.certain(options.certain))
         if fit.support >= _SUPPORTED or self._lens is None:
             return fit
@@ -246,8 +255,26 @@ class VisualOdometry:
             return fit
         if assess(points, observations, found[0], weight, prior, moving).supporting <= fit.supporting:
             return fit
-        other = fit_pose(points, observations, found[0], weight, prior, moving)
+        other = fit_pose(points, observations, found[0], weight, prior, moving, surfaces)
         return other if other.supporting > fit.supporting else fit
+
+    def _told_by_surfaces(self, frame: OdometryFrame, seconds: float) -> Callable[[Float64], Prior] | None:
+        """What the last keyframe's surfaces tell of a pose of this image; None where there are none."""
+        surfaces, depth, last = self._surfaces, frame.depth, self._last
+        if surfaces is None or depth is None or last is None:
+            return None
+
+        def told(pose: Float64) -> Prior:
+            speed = velocity(last.pose, pose, seconds)
+            return surfaces.pull(depth, frame.camera, pose, speed, self._options, self._noise.depths)
+
+        return told
+
+    def _laid_out(self, frame: OdometryFrame, pose: Float64) -> Surfaces | None:
+        """The surfaces of a keyframe."""
+        if frame.depth is None or self._lens is None or self._options.surface_points == 0:
+            return None
+        return Surfaces.of(frame.depth, self._lens, pose, self._options)
 
     def _track(self, frame: OdometryFrame, observations: Observations, prior: Prior) -> Estimate:
         last, key, lens = self._last, self._key, self._lens
@@ -263,7 +290,8 @@ class VisualOdometry:
         if last.seconds > 0:
             moving = RowMotion(self._readout.seconds * observations.rows, last.pose, seconds)
         trusted = trust(table)
-        fit = self._fit(points, known, prior, trusted, None if moving is None else moving[mine])
+        rows = None if moving is None else moving[mine]
+        fit = self._fit(points, known, prior, trusted, rows, self._told_by_surfaces(frame, seconds))
         misfit = departure(chi_square(fit.linearised, points.variance), trusted)
         own = shared_errors(fit.covariance, int(fit.inliers.sum())) * misfit
         bent = known
@@ -301,6 +329,7 @@ class VisualOdometry:
         self._grow(observations, renewed)
         if becomes:
             self._keep(fit, observations[~np.isin(observations.track_id, wrong)], covariance)
+            self._surfaces = self._laid_out(frame, fit.pose)
         self._poses.keep(np.unique(np.append(self._table.anchor, self._kept())))
         return Estimate(
             frame.stamp_ns,
@@ -434,6 +463,7 @@ class VisualOdometry:
         pose = np.eye(4) if self._last is None else self._last.pose
         self._begin_segment()
         self._poses.add(self._number, pose, self._number)
+        self._surfaces = self._laid_out(frame, pose)
         self._table = self._begun(observations, float(np.median(measured.depths.inverse)))
         covariance = self._exact()
         self._key = _Key(self._number, observations.track_id, observations.rays, covariance, covariance)

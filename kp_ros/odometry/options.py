@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 #: Options that may be 0.
-_MAY_BE_ZERO = {"depth_constant", "window_landmarks"}
+_MAY_BE_ZERO = {"depth_constant", "surface_points", "window_landmarks"}
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,8 @@ class OdometryOptions:
     :ivar farthest_disparity: largest disparity that is searched, as a share of the image's width, 0 to 1.
     :ivar depth_constant: standard deviation of a measured depth z is ``depth_constant + depth_quadratic z^2``, metres.
     :ivar depth_quadratic: the same, 1 / metres.
+    :ivar surface_points: RGB-D: places of a keyframe whose surfaces the next images' depths are laid on, at most; 0 leaves
+        them out.
     :ivar fewest_inliers: with fewer points than this that agree, no pose can be told.
     :ivar lost_inlier_ratio: with a smaller share of points that agree, no pose can be told, 0 to 1.
     :ivar good_inliers: points that a good pose needs.
@@ -43,6 +45,7 @@ class OdometryOptions:
     farthest_disparity: float = 0.16
     depth_constant: float = 0.001
     depth_quadratic: float = 0.002
+    surface_points: int = 600
     fewest_inliers: int = 10
     lost_inlier_ratio: float = 0.2
     good_inliers: int = 30

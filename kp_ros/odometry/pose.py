@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +31,24 @@ _ROUGH, _FINE = (8, 1e-3), (3, 1e-4)
 
 @dataclass(frozen=True)
 class Prior:
-    """What is known of a pose before its points are looked at.
+    """What is known of a pose without its points.
 
     :ivar pose: float64 [4, 4], camera to world.
     :ivar information: float64 [6, 6], inverse covariance of its change, camera's axes.
+    :ivar vector: float64 [6], information times the change that is expected; none without it.
     """
 
     pose: Float64
     information: Float64
+    vector: Float64 = field(default_factory=lambda: np.zeros(6))
+
+    def pull(self, pose: Float64) -> Float64:
+        """The vector at another pose near by."""
+        return np.asarray(self.vector + self.information @ change_between(pose, self.pose))
+
+    def joined(self, other: Prior) -> Prior:
+        """This and what else is known, at the other's pose."""
+        return Prior(other.pose, self.information + other.information, self.pull(other.pose) + other.vector)
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,7 @@ def fit_pose(
     trust: Float64,
     prior: Prior,
     moving: RowMotion | None = None,
+    surfaces: Callable[[Float64], Prior] | None = None,
 ) -> PoseFit:
     """Find the pose that observations agree with best, by Gauss-Newton with Geman and McClure's weights.
 
@@ -106,7 +118,7 @@ def fit_pose(
     shift too small (errors in variables), and a monocular trajectory would shrink step by step.
 
     The kernel begins as wide as the start is wrong and narrows to that of the noise (graduated non-convexity). Until
-    then, the most trusted points do; two steps with all points follow.
+    then, the most trusted points do; two steps with all points follow, and with what else tells the pose.
 
     :param points: N.
     :param observations: of the same points.
@@ -114,12 +126,15 @@ def fit_pose(
     :param trust: float64 [N], 0 to 1: how far each point has been right before.
     :param prior: what is known without the points; makes the equations solvable.
     :param moving: how the camera moved while the image was read; None for a global shutter.
+    :param surfaces: what they tell of a pose that is nearly right.
     """
     sights = Sights.of(points, observations)
     few = np.argsort(-trust, kind="stable")[:_ROUGH_POINTS]
     some, rough = sights[few], None if moving is None else moving[few]
     pose, _ = _iterate(some, start, some.inverse_depth, trust[few], prior, rough, _ROUGH, np.inf)
     depth = _settled(pose, sights, moving)
+    if surfaces is not None:
+        prior = prior.joined(surfaces(pose))
     pose, depth = _iterate(sights, pose, depth, trust, prior, moving, _FINE, 1.0)
     return _assess(sights, orthonormal(pose), depth, trust, prior, moving)
 
@@ -181,7 +196,7 @@ def _iterate(
         weights = robust_weights(squared, scale) * trust * linear.valid
         information, vector = normal_equations(linear, sights.variance, weights)
         equations = information + prior.information
-        step = np.asarray(np.linalg.solve(equations, vector + _pull(prior, pose)), np.float64)
+        step = np.asarray(np.linalg.solve(equations, vector + prior.pull(pose)), np.float64)
         pose = moved(pose, step)
         depth = _corrected(sights, linear, step)
         if scale == 1.0 and np.abs(step).max() < effort[1]:
@@ -214,11 +229,6 @@ def _corrected(sights: Sights, linear: Linearised, step: Float64) -> Float64:
 def _bounded(sights: Sights, shift: Float64) -> Float64:
     """Shifted depths, float64 [N], 1 / metres; at least a tenth of what they were known as."""
     return np.asarray(np.maximum(sights.inverse_depth + shift, 0.1 * sights.inverse_depth))
-
-
-def _pull(prior: Prior, pose: Float64) -> Float64:
-    """The prior's part of the right-hand side at another pose."""
-    return np.asarray(prior.information @ change_between(pose, prior.pose))
 
 
 def sample_pose(
