@@ -12,7 +12,7 @@ class TrackerOptions:
     :ivar max_tracks: how many points are followed at most.
     :ivar template_points: side of a template, squares of a chessboard, odd; its black squares are its samples.
     :ivar template_spacing: side of such a square, pixels.
-    :ivar template_iterations: Gauss-Newton steps that register a template in a frame.
+    :ivar template_iterations: Gauss-Newton steps that register a template in a frame; where little moves, one does.
     :ivar template_correlation: correlation above which a registration confirms the point, 0 to 1.
     :ivar template_shift: farthest that a registration may end from where coarse flow predicted the point, pixels.
     :ivar template_zoom: change of area, as a factor, after which a template is taken anew.
@@ -41,8 +41,8 @@ class TrackerOptions:
     """
 
     max_tracks: int = 1024
-    template_points: int = 11
-    template_spacing: float = 2.0
+    template_points: int = 9
+    template_spacing: float = 2.75
     template_iterations: int = 2
     template_correlation: float = 0.75
     template_shift: float = 2.0

@@ -22,7 +22,7 @@ _AFFINE_DAMPING = 0.05
 #: Contrast, in grey levels, below which a patch counts as blank.
 _BLANK = 1.0
 #: A point that a step moved less than this, pixels, needs no other: what is left of its error is a tenth of it.
-SETTLED = 0.8
+_SETTLED = 0.8
 #: From so many matrices on, inverting them side by side is quicker than one after the other.
 _MANY = 40
 #: Of the six motions, those that move and do not bend.
@@ -75,34 +75,30 @@ class Sampler:
     def __init__(self, side: int, spacing: float) -> None:
         """Lay out the sample positions.
 
-        :param side: squares a side.
+        :param side: squares a side, odd.
         :param spacing: between the centres of two squares, pixels.
         """
         self.side, self.spacing = side, spacing
-        self._black = np.flatnonzero(np.add(*np.divmod(np.arange(side * side), side)) % 2 == 0)
-        offsets = self._grid(side).take(self._black, 1)
+        axis = (np.arange(side, dtype=np.float32) - (side - 1) / 2) * np.float32(spacing)
+        y, x = np.meshgrid(axis, axis, indexing="ij")
+        # A row has an odd number of squares, so that every other one, row after row, is black.
+        offsets = np.stack([np.ones_like(x), x, y]).reshape(3, -1)[:, ::2].copy()
         one, x, y = offsets
-        self._offsets, self._wide_offsets = offsets, self._grid(side + 2)
+        self._offsets, self._samples = offsets, len(one)
+        self._crosses = (offsets[:, None] + _CROSS[..., None]).reshape(3, -1)
         # What a gradient is multiplied with to give its three motions, and the product of two gradients to give theirs.
         self._growth = np.ascontiguousarray(offsets.T)
         self._growths = np.stack([one, x, y, x * x, x * y, y * y], 1)
 
-    def _grid(self, side: int) -> Float32:
-        """Ones, x and y of the centres of the squares, float32 [3, side * side]."""
-        axis = (np.arange(side, dtype=np.float32) - (side - 1) / 2) * np.float32(self.spacing)
-        y, x = np.meshgrid(axis, axis, indexing="ij")
-        return np.stack([np.ones(side * side, np.float32), x.ravel(), y.ravel()])
-
     def empty(self, count: int) -> Templates:
         """Room for so many templates."""
-        samples = len(self._black)
-        patches, seen = np.zeros((count, 3, samples), np.float32), np.zeros((count, samples), np.uint8)
+        patches, seen = np.zeros((count, 3, self._samples), np.float32), np.zeros((count, self._samples), np.uint8)
         return Templates(patches, np.zeros((6, 8, count), np.float32), np.zeros((2, 4, count), np.float32), seen)
 
     @property
     def reach(self) -> float:
         """How far a template reaches from its point, pixels."""
-        return (self.side + 1) * self.spacing / 2
+        return (self.side - 1) * self.spacing / 2 + 1
 
     def _read(
         self, image: NDArray[np.uint8], templates: Templates, rows: Any, points: Float32, warp: Float32
@@ -121,42 +117,37 @@ class Sampler:
     def take(self, image: NDArray[np.uint8], points: Float32) -> Templates:
         """Remember what points look like now.
 
-        :param image: uint8 [H, W], smoothed over about the distance of two samples.
+        :param image: uint8 [H, W], smoothed over about the distance of two samples. Its gradient is taken over two
+            pixels: over more, a step would lead too far.
         :param points: float32 [N, 2], pixels.
         """
         if len(points) == 0:
             return self.empty(0)
-        count, side = len(points), self.side
-        wide = _cut(image, _places(points.T, None, self._wide_offsets)).reshape(count, side + 2, side + 2)
-        appearance = self._on_black(wide[:, 1:-1, 1:-1])
+        crosses = _cut(image, _places(points.T, None, self._crosses)).reshape(len(points), 5, -1)
+        appearance, right, left, lower, upper = crosses.transpose(1, 0, 2)
         seen = appearance.astype(np.uint8)
-        appearance -= (np.einsum("np->n", appearance) / np.float32(len(self._black)))[:, None]
+        appearance -= (np.einsum("np->n", appearance) / np.float32(self._samples))[:, None]
         power = np.einsum("np,np->n", appearance, appearance)
         scale = 1 / np.maximum(np.sqrt(power), self._blank)
         appearance *= scale[:, None]
-        slope = (scale / np.float32(2 * self.spacing))[:, None]
-        gradient_x = self._on_black(wide[:, 1:-1, 2:] - wide[:, 1:-1, :-2]) * slope
-        gradient_y = self._on_black(wide[:, 2:, 1:-1] - wide[:, :-2, 1:-1]) * slope
+        slope = (scale / 2)[:, None]
+        gradient_x, gradient_y = (right - left) * slope, (lower - upper) * slope
         total = self._responses(gradient_x, gradient_y)
         overlap = self._responses(gradient_x * appearance, gradient_y * appearance)
         products = [gradient_x * gradient_x, gradient_x * gradient_y, gradient_y * gradient_y]
         normal = np.concatenate([product @ self._growths for product in products], 1).T[_NORMAL]
         # What each change has of a constant and of the appearance is left out of it.
-        mean = total / np.float32(len(self._black))
+        mean = total / np.float32(self._samples)
         normal -= mean[:, None] * total
         normal -= ((2 - power * scale * scale) * overlap)[:, None] * overlap
         strength = normal[0, 0] + normal[3, 3]
-        bending = _AFFINE_DAMPING * (side * self.spacing / 2) ** 2
+        bending = _AFFINE_DAMPING * (self.side * self.spacing / 2) ** 2
         damping = np.array([1e-4, bending, bending] * 2, np.float32)[:, None]
         diagonal = np.arange(6)
         normal[diagonal, diagonal] += strength * damping + np.float32(1e-6)
         mover = _solver(normal[np.ix_(_MOVING, _MOVING)], overlap[_MOVING], mean[_MOVING])
         solver = _solver(normal, overlap, mean)
         return Templates(np.stack([appearance, gradient_x, gradient_y], 1), solver, mover, seen)
-
-    def _on_black(self, squares: Float32) -> Float32:
-        """The samples of patches on the whole chessboard, float32 [N, side, side] to [N, P]."""
-        return squares.reshape(len(squares), -1).take(self._black, 1)
 
     def _responses(self, along_x: Float32, along_y: Float32) -> Float32:
         """Sums over what goes along each gradient, float32 [N, P], times the growth of its motions; float32 [6, N]."""
@@ -167,7 +158,7 @@ class Sampler:
     @property
     def _blank(self) -> float:
         """Norm of a patch with no contrast to speak of."""
-        return float(_BLANK * np.sqrt(len(self._black)))
+        return float(_BLANK * np.sqrt(self._samples))
 
     def alike(self, first: NDArray[np.uint8], start: Float32, second: NDArray[np.uint8], end: Float32) -> Float32:
         """How well the surroundings of points of one image correlate with those of points of another.
@@ -182,7 +173,7 @@ class Sampler:
             return np.zeros(0, np.float32)
         a = _cut(first, _places(start.T, None, self._offsets))
         b = _cut(second, _places(end.T, None, self._offsets))
-        a -= (np.einsum("np->n", a) / np.float32(len(self._black)))[:, None]
+        a -= (np.einsum("np->n", a) / np.float32(self._samples))[:, None]
         power = np.einsum("np,np->n", a, a) * _power(b, np.einsum("np->n", b))
         return np.asarray(np.einsum("np,np->n", a, b) / np.sqrt(np.maximum(power, np.float32(self._blank**4))))
 
@@ -223,7 +214,7 @@ class Sampler:
             warp, step = warp.copy(), _along(warp, motion)
         found = np.ascontiguousarray((places - step).T)
         if iterations > 1:
-            index = np.flatnonzero(step[0] * step[0] + step[1] * step[1] > SETTLED**2)
+            index = np.flatnonzero(step[0] * step[0] + step[1] * step[1] > _SETTLED**2)
             rows = np.arange(len(templates))[rows][index]
             found[index], _, correlation[index] = self.register(
                 image, templates, rows, found[index], warp[..., index], iterations - 1, bend=False
@@ -264,6 +255,8 @@ class Sampler:
         return np.einsum("ijn,jn->in", solver, responses) / gain, response / norm
 
 
+#: A pixel and its neighbours right, left, below and above, as offsets with a leading 0, [3, 5].
+_CROSS = np.array([[0, 0, 0, 0, 0], [0, 1, -1, 0, 0], [0, 0, 0, 1, -1]], np.float32)
 #: Where an entry of the normal equations, [6, 6], is found among the products of two gradients, xx xy yy, each with the
 #: six products of two growths: 1 x y xx xy yy.
 _NORMAL = 6 * np.array([[0, 1], [1, 2]]).repeat(3, 0).repeat(3, 1) + np.tile([[0, 1, 2], [1, 3, 4], [2, 4, 5]], (2, 2))

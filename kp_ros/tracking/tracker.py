@@ -17,7 +17,7 @@ from kp_ros.tracking.options import TrackerOptions
 from kp_ros.tracking.prediction import CoarseFlow, FlowField, halved, relocate, thumbnail
 from kp_ros.tracking.replenishment import frames_inside, inside, open_places, texture, worthiest
 from kp_ros.tracking.table import TrackTable
-from kp_ros.tracking.templates import SETTLED, Sampler, Templates
+from kp_ros.tracking.templates import Sampler, Templates
 from kp_ros.tracking.verification import EpipolarGeometry, fit_geometry
 
 Booleans = NDArray[np.bool_]
@@ -133,9 +133,8 @@ class HybridTracker:
     7. Free detections begin new tracks, first those with much texture and a long way to the image's edge.
 
     Where little moves and few tracks end, no dense flow is needed: points go on as they did, but for what a few of them
-    tell of a jerk of the camera. For most of them one step of the registration does; the others make their second
-    together with what Lucas-Kanade brings. The last two steps are then done in every fourth frame only, and so is step
-    4, which compares with the frame that it was last done in.
+    tell of a jerk of the camera, and one step of the registration does. The last two steps are then done in every
+    fourth frame only, and so is step 4, which compares with the frame that it was last done in.
     """
 
     def __init__(self, options: TrackerOptions) -> None:
@@ -305,27 +304,21 @@ class HybridTracker:
     ) -> tuple[Float32, Booleans, Booleans, Float32, bool]:
         """Steps 2 and 3: points, found, renew, warp and calm of :class:`_Carried`.
 
-        :param quick: nearly all points are where they were predicted, so that one step is enough for them; the others
-            make their second with those that Lucas-Kanade brings.
+        :param quick: nearly all points are where they were predicted, so that one step is enough for them.
         """
         options, count = self.options, len(start)
-        steps, shift = (1, options.template_shift) if quick else (options.template_iterations, options.flow_shift)
+        steps = 1 if quick else options.template_iterations
         points, warp, correlation = self._register(templates, slice(0, count), frame, predicted, steps, bend)
-        squared = _squared_distance(points, predicted)
-        found = (correlation >= options.template_correlation) & (squared <= options.template_shift**2)
+        found = correlation >= options.template_correlation
+        found &= _squared_distance(points, predicted) <= options.template_shift**2
         calm = bool(np.count_nonzero(found) >= _CALM * count)
         renew = np.zeros(count, bool)
         missed = np.flatnonzero(~found)
         followed, status = self._flow(last, frame, start[missed], predicted[missed], quick)
         missed, followed = missed[status], followed[status]
-        if quick:
-            unsettled = np.flatnonzero(found & (squared > SETTLED**2))
-            missed, followed = np.concatenate([unsettled, missed]), np.concatenate([points[unsettled], followed])
-            found[unsettled] = False
-        # Where one step is not enough, the template leads farther from there than it may.
         again, again_warp, correlation = self._register(templates, missed, frame, followed, 1, bend=not quick)
         good = correlation >= options.template_correlation
-        good &= _squared_distance(again, followed) <= shift**2
+        good &= _squared_distance(again, followed) <= options.flow_shift**2
         index = missed[good]
         points[index], warp[..., index], found[index] = again[good], again_warp[..., good], True
         # The old template must still be recognised: else something has slid in front of the point and would take over
