@@ -37,6 +37,20 @@ def test_rays_invert_the_fisheye_projection() -> None:
     np.testing.assert_allclose(rays, points, atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    ("model", "distortion"), [("plumb_bob", []), ("rational_polynomial", RATIONAL), ("equidistant", FISHEYE)]
+)
+def test_points_are_projected_to_where_their_rays_come_from(model: str, distortion: list[float]) -> None:
+    matrix = MATRIX.copy()
+    matrix[0, 1] = 0.0 if distortion else 3.0
+    camera = Camera(640, 480, matrix, np.array(distortion), model)
+    points = unit_plane_points()
+    pixels = camera.project(points * 2.5)
+    assert pixels.dtype == np.float32
+    np.testing.assert_allclose(camera.rays(pixels), points, atol=2e-5)
+    assert camera.project(points[:0]).shape == (0, 2)
+
+
 def test_rays_honour_skew_without_distortion() -> None:
     matrix = MATRIX.copy()
     matrix[0, 1] = 3.0

@@ -288,7 +288,7 @@ class VisualOdometry:
         seconds = max(frame.stamp_ns - last.stamp_ns, 1) / _SECOND
         moving = None
         if last.seconds > 0:
-            moving = RowMotion(self._readout.seconds * observations.rows, last.pose, seconds)
+            moving = self._readout.of_rows(observations.rows, last.pose, seconds)
         trusted = trust(table)
         rows = None if moving is None else moving[mine]
         fit = self._fit(points, known, prior, trusted, rows, self._told_by_surfaces(frame, seconds))

@@ -14,7 +14,7 @@ from kp_ros.odometry.observations import Depths, Observations
 from kp_ros.odometry.pose import PoseFit, normal_equations, robust_weights
 from kp_ros.odometry.projection import MEDIAN_CHI_SQUARE, Linearised, chi_square, linearise, seen
 from kp_ros.odometry.rigid_motion import change_between
-from kp_ros.odometry.rolling_shutter import image_motion
+from kp_ros.odometry.rolling_shutter import RowMotion, image_motion
 
 #: Standard deviation of what is expected before anything is learnt, seconds.
 _EXPECTED = 0.01
@@ -86,6 +86,14 @@ class Readout:
     def interrupted(self) -> Readout:
         """What is known, and no image: the next one does not follow the last."""
         return replace(self, glances=())
+
+    def of_rows(self, rows: Float64, last: Float64, seconds: float) -> RowMotion:
+        """How the camera moved while points' rows were read.
+
+        :param rows: float64 [N], from the middle one, as shares of the image's height.
+        :param last: float64 [4, 4], pose of the image before, ``seconds`` ago.
+        """
+        return RowMotion(self.seconds * rows, self.variance**0.5 * np.abs(rows), last, seconds)
 
     def learnt(self, newest: Glance) -> Readout:
         """Take in what an image tells.

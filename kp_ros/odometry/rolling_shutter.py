@@ -39,27 +39,36 @@ class RowMotion:
     """How a camera moved while it read the rows of an image.
 
     :ivar delay: float64 [N], seconds from the reading of the middle row to that of each point's row.
+    :ivar deviation: float64 [N], standard deviation of it.
     :ivar last: float64 [4, 4], pose of the image before.
     :ivar seconds: since then.
     """
 
     delay: Float64
+    deviation: Float64
     last: Float64
     seconds: float
 
     def __getitem__(self, index: Any) -> RowMotion:
-        return replace(self, delay=self.delay[index])
+        return replace(self, delay=self.delay[index], deviation=self.deviation[index])
 
     def velocity(self, pose: Float64) -> Float64:
         """Mean velocity since the image before: float64 [6], metres and radians a second."""
         return np.asarray(-change_between(pose, self.last) / self.seconds)
 
     def seen_by_row(self, linear: Linearised, pose: Float64) -> Linearised:
-        """Predict each point from the pose of its row instead of from the image's; ``linear`` is changed."""
+        """Predict each point from the pose of its row instead of from the image's; ``linear`` is changed.
+
+        Where points move and it is not known yet how long the reading takes, those far from the middle row are uncertain.
+        """
         count = len(self.delay)
-        moved = self.velocity(pose) @ linear.by_pose.reshape(6, -1)[:, : 2 * count]
-        linear.error[:2] -= self.delay * moved.reshape(2, count)
+        moved = (self.velocity(pose) @ linear.by_pose.reshape(6, -1)[:, : 2 * count]).reshape(2, count)
+        linear.error[:2] -= self.delay * moved
         linear.by_pose[:, :2] *= 1 + self.delay / self.seconds
+        certainty = 1 / np.sqrt(1 + self.deviation**2 * (moved[0] ** 2 + moved[1] ** 2))
+        for values in (linear.error, linear.by_depth):
+            values[:2] *= certainty
+        linear.by_pose[:, :2] *= certainty
         return linear
 
     def straightened(self, observations: Observations, pose: Float64, inverse_depth: Float64) -> Observations:

@@ -11,6 +11,7 @@ from kp_ros.odometry import Mode, OdometryOptions
 from kp_ros.odometry.base import Float64
 from kp_ros.odometry.odometry import VisualOdometry
 from kp_ros.odometry.pose import fit_pose
+from kp_ros.odometry.projection import linearise
 from kp_ros.odometry.readout import Readout
 from kp_ros.odometry.rigid_motion import change_between, moved, pose_of, rotation
 from kp_ros.odometry.rolling_shutter import RowMotion, image_motion
@@ -61,7 +62,7 @@ def test_a_pose_is_found_from_rows_that_were_read_one_after_the_other() -> None:
     for point, row in enumerate(rows):
         bent[point] = observed(points[point : point + 1], moved(pose, 0.6 * row * step), 0.0).rays[0]
     seen = replace(straight, rays=bent, rows=rows)
-    moving = RowMotion(0.6 * PERIOD * rows, last, PERIOD)
+    moving = RowMotion(0.6 * PERIOD * rows, np.zeros(len(rows)), last, PERIOD)
     trust = np.ones(len(points))
     wrong = fit_pose(points, seen, last, trust, LOOSE)
     fit = fit_pose(points, seen, last, trust, LOOSE, moving)
@@ -70,6 +71,21 @@ def test_a_pose_is_found_from_rows_that_were_read_one_after_the_other() -> None:
     nearness = 1 / ((points.places() - pose[:3, 3]) @ pose[:3, :3])[:, 2]
     found = moving.straightened(seen, pose, nearness)
     assert np.abs(found.rays - straight.rays).max() < np.abs(bent - straight.rays).max() / 10
+
+
+def test_rows_whose_time_is_uncertain_count_less_the_faster_points_move() -> None:
+    """A point that moves by 100 deviations a second is as uncertain by 10 ms as by its place."""
+    points, last = scene(50)
+    pose = moved(last, np.array([0.0, 0, 0, 0, 0.01, 0]))
+    seen = observed(points, pose, 0.3)
+    sure, unsure = (
+        RowMotion(np.zeros(50), np.full(50, deviation), last, PERIOD).seen_by_row(linearise(pose, points, seen), pose)
+        for deviation in (0.0, 0.01)
+    )
+    speed = np.linalg.norm(np.einsum("knm,k->nm", sure.by_pose[:, :2], [0, 0, 0, 0, 0.01 / PERIOD, 0]), axis=0)
+    factor = 1 / np.hypot(1, 0.01 * speed)
+    for name in ("error", "by_depth", "by_pose"):
+        np.testing.assert_allclose(getattr(unsure, name)[..., :2, :], getattr(sure, name)[..., :2, :] * factor)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.9, -0.5])
