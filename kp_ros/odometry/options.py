@@ -17,8 +17,8 @@ class OdometryOptions:
     :ivar farthest_disparity: largest disparity that is searched, as a share of the image's width, 0 to 1.
     :ivar depth_constant: standard deviation of a measured depth z is ``depth_constant + depth_quadratic z^2``, metres.
     :ivar depth_quadratic: the same, 1 / metres.
-    :ivar surface_points: RGB-D: places of a keyframe whose surfaces the next images' depths are laid on, at most; 0 leaves
-        them out.
+    :ivar surface_points: RGB-D: surfaces of a keyframe that the next images' depths are laid on at most; 0 leaves them
+        out.
     :ivar fewest_inliers: with fewer points than this that agree, no pose can be told.
     :ivar lost_inlier_ratio: with a smaller share of points that agree, no pose can be told, 0 to 1.
     :ivar good_inliers: points that a good pose needs.

@@ -1,7 +1,7 @@
 """Depth from a registered depth image, where it is that of one smooth surface.
 
-The inverse depth of a plane is linear in the image, so a plane is fitted to the inverse depths of nine places. What does
-not fit one is a depth edge, on which a keypoint often sits: it is left out.
+The inverse depth of a plane is linear in the image, so a plane is fitted to the inverse depths of nine places. What
+does not fit one is a depth edge, on which a keypoint often sits: it is left out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RELATIVE = 0.02
 class Planes:
     """What a depth image shows around N places.
 
-    :ivar inverse: float64 [N], inverse depth of the plane at the place, 1 / metres along z; NaN where there is no plane.
+    :ivar inverse: float64 [N], the plane's inverse depth at the place, 1 / metres along z; NaN where there is no plane.
     :ivar slope: float64 [N, 2], its change by pixels in x and y.
     :ivar deviation: float64 [N], standard deviation of one pixel's inverse depth, by the sensor's noise and by what the
         nine depart from the plane by.

@@ -59,7 +59,7 @@ class RowMotion:
     def seen_by_row(self, linear: Linearised, pose: Float64) -> Linearised:
         """Predict each point from the pose of its row instead of from the image's; ``linear`` is changed.
 
-        Where points move and it is not known yet how long the reading takes, those far from the middle row are uncertain.
+        Where points move and it is not known yet how long the reading takes, those far from the middle row count less.
         """
         count = len(self.delay)
         moved = (self.velocity(pose) @ linear.by_pose.reshape(6, -1)[:, : 2 * count]).reshape(2, count)

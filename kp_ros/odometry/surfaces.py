@@ -92,9 +92,7 @@ class Surfaces:
         expected = turn @ (self.points - pose[:3, 3:])
         ahead = np.flatnonzero(expected[2] > _NEAREST)
         expected = expected[:, ahead]
-        planes = fit_planes(
-            depth, camera.project(expected.T), _NARROW, options.depth_constant, options.depth_quadratic
-        )
+        planes = fit_planes(depth, camera.project(expected.T), _NARROW, options.depth_constant, options.depth_quadratic)
         use = np.flatnonzero(np.isfinite(planes.inverse))
         if len(use) < _FEWEST:
             return Prior(pose, np.zeros((6, 6)))
