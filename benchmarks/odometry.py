@@ -3,10 +3,13 @@
     python -m benchmarks.odometry --svo /tmp/svo/bin/python
 
 Every detector goes through the same odometry: ours, ORB, SIFT and GFTT with our tracker, and GFTT with pyramidal
-Lucas-Kanade ("klt"). Peers: cv2.Odometry (RGB-D), essential matrices from frame to frame with true step lengths, and
-svo-cpp (mono). ATE and RPE are evo's (RPE from frame to frame); KITTI's errors are over segments of 10 to 50 m where
-the way is shorter than 200 m, else of 100 to 800. "false good" are frames that odometry calls good while their motion
-since the last good frame is more than 5 cm or 2 degrees (or 2 % of the step, if that is more) from the truth's.
+Lucas-Kanade ("klt"). Peers: cv2.Odometry (RGB-D), essential matrices from frame to frame and svo-cpp (mono).
+
+ATE and RPE are evo's (RPE from frame to frame); with one camera the alignment finds the scale. Essential matrices tell
+no lengths, so that their steps are all alike; "steps given" compares monocular methods with each step as long as
+the true one. KITTI's errors are over segments of 10 to 50 m where the way is shorter than 200 m, else of 100 to 800.
+"false good" are frames that odometry calls good while their motion since the last good frame is more than 5 cm or 2
+degrees (or 2 % of the step, if that is more) from the truth's.
 
 Each row is kept as soon as it is done, and not done again: --again NAME does.
 
@@ -213,7 +216,7 @@ def judge(run: Run, truth: Poses, scale: bool) -> tuple[dict[str, Any], Poses]:
 def _ate_given_steps(estimate: Poses, truth: Poses) -> float:
     """The ATE where each step is as long as the true one, metres: directions and turns alone, without scale.
 
-    Essential matrices tell no length and are given it; so do the others compare with them.
+    Essential matrices tell no lengths; this compares what they do tell.
     """
     steps = np.linalg.inv(estimate[:-1]) @ estimate[1:]
     lengths = np.linalg.norm(steps[:, :3, 3], axis=1)
@@ -294,7 +297,6 @@ def run_method(
     method: str,
     mode: Mode,
     frames: list[SensorFrame],
-    truth: Poses,
     keypoints: int,
     options: argparse.Namespace,
 ) -> Run:
@@ -305,7 +307,7 @@ def run_method(
         return peer(*opencv_odometry(frames, method.removeprefix("cv2 ")))
     if method.startswith("essential "):
         frontend = frontend_of(method.removeprefix("essential "), keypoints, options.threads)
-        return peer(essential_matrices(frames, frontend, truth), [])
+        return peer(essential_matrices(frames, frontend), [])
     return ours(frames, mode, method, keypoints, options.threads)
 
 
@@ -316,7 +318,7 @@ def repeated(
     errors: list[float] = []
     false_good, good = 0, 1.0
     for first, share in enumerate(np.linspace(*KEYPOINT_SHARES, options.repeats)):
-        run = run_method(method, mode, frames[first:], truth[first:], round(share * options.keypoints), options)
+        run = run_method(method, mode, frames[first:], round(share * options.keypoints), options)
         row, _ = judge(run, truth[first:], mode is Mode.MONO)
         errors.append(row.get("ate", float("nan")))
         false_good += row.get("false_good", 0)
@@ -415,7 +417,7 @@ def main() -> None:
         "keypoints": options.keypoints,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
-    cache = Path.home() / ".cache" / "kp_ros" / "odometry_benchmark"
+    cache = CHECKOUT / "build" / "odometry_benchmark"
     cache.mkdir(parents=True, exist_ok=True)
     jobs = [(name, mode) for name in options.sequences for mode in SEQUENCES[name] if mode.value in options.modes]
     for name, mode in tqdm(jobs, unit="sequence"):
@@ -444,7 +446,7 @@ def measure(
             continue
         if not frames:
             frames, truth = load(options.data, name, mode)
-        run = run_method(method, mode, frames, truth, options.keypoints, options)
+        run = run_method(method, mode, frames, options.keypoints, options)
         row, aligned = judge(run, truth, mode is Mode.MONO)
         if options.repeats:
             row |= repeated(method, mode, frames, truth, options)

@@ -99,23 +99,19 @@ def opencv_odometry(frames: list[SensorFrame], kind: str) -> tuple[list[Pose | N
     return poses, milliseconds
 
 
-def essential_matrices(frames: list[SensorFrame], frontend: Frontend, truth: Pose) -> list[Pose | None]:
-    """Frame to frame by five points (OpenCV, RANSAC at 1 pixel), each step as long as the true one.
-
-    :param truth: float64 [F, 4, 4], camera to world: of it, only the lengths of the steps are used.
-    """
+def essential_matrices(frames: list[SensorFrame], frontend: Frontend) -> list[Pose | None]:
+    """Frame to frame by five points (OpenCV, RANSAC at 1 pixel); no step has a length, so that all are one long."""
     poses: list[Pose | None] = [np.eye(4)]
     last: Tracks | None = None
-    for index, frame in enumerate(frames):
+    for frame in frames:
         tracks = frontend.process(frame.image, frame.stamp_ns, frame.camera).tracks
         if last is not None:
-            step = float(np.linalg.norm(truth[index, :3, 3] - truth[index - 1, :3, 3]))
             motion = _motion(last, tracks, frame.camera)
             before = poses[-1]
             assert before is not None
             moved = np.eye(4)
             if motion is not None:
-                moved[:3, :3], moved[:3, 3] = motion[0], motion[1] * step
+                moved[:3, :3], moved[:3, 3] = motion
             poses.append(before @ np.linalg.inv(moved))
         last = tracks
     return poses
