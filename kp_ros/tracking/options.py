@@ -41,8 +41,8 @@ class TrackerOptions:
     """
 
     max_tracks: int = 1024
-    template_points: int = 9
-    template_spacing: float = 2.75
+    template_points: int = 11
+    template_spacing: float = 2.0
     template_iterations: int = 2
     template_correlation: float = 0.75
     template_shift: float = 2.0

@@ -45,14 +45,14 @@ def test_templates_are_found_where_they_moved_to(scene: Scene, points: NDArray[n
 
 
 def test_one_step_from_a_pixel_away_leaves_little_of_it(scene: Scene, points: NDArray[np.float32]) -> None:
-    sampler, image = Sampler(9, 2.75), smoothed(scene, 0)
+    sampler, image = Sampler(11, 2.0), smoothed(scene, 0)
     templates = sampler.take(image, points)
     turn = np.linspace(0, 2 * np.pi, len(points))
     begun = points + np.stack([np.cos(turn), np.sin(turn)], 1).astype(np.float32)
     warp = np.repeat(IDENTITY, len(points), 2)
     found, _, _ = sampler.register(image, templates, EVERY, begun, warp, 1, bend=False)
-    # A gradient over four pixels led too far by a tenth.
-    assert np.median(np.linalg.norm(found - points, axis=1)) < 0.07
+    # With gradients over four pixels it was 0.075.
+    assert np.median(np.linalg.norm(found - points, axis=1)) < 0.05
 
 
 def test_what_it_is_given_stays_as_it_is(scene: Scene, points: NDArray[np.float32]) -> None:
