@@ -25,8 +25,9 @@ Booleans = NDArray[np.bool_]
 _CALM = 0.9
 #: Then the warps change slowly, too: they are looked after in every so many frames.
 _BEND_EVERY = 4
-#: Where a frame gives less than this share of the tracks in new ones, no others are looked for in the next frames.
-_SATURATED = 0.02
+#: A share of the tracks that is not worth much: where a frame loses fewer, they are not searched; where it brings fewer
+#: new ones, no others are looked for in the next frames.
+_FEW = 0.02
 _REST_FRAMES = 3
 #: The geometry of two frames with such between them leaves points more room: a template is off by more, the more its
 #: view has changed.
@@ -127,14 +128,15 @@ class HybridTracker:
 
     The others need the detections:
 
-    5. What was not found is searched among them by descriptor; if most was not, the whole frame is, and the first four
-       steps are done again from there. What is found on top of an older point ends.
+    5. What was not found is searched among them by descriptor, unless it is little; if most was not, the whole frame
+       is, and the first four steps are done again from there. What is found on top of an older point ends.
     6. Detections on tracks confirm them: the track takes over their score and descriptor.
     7. Free detections begin new tracks, first those with much texture and a long way to the image's edge.
 
     Where little moves and few tracks end, no dense flow is needed: points go on as they did, but for what a few of them
-    tell of a jerk of the camera, and one step of the registration does. The last two steps are then done in every
-    fourth frame only, and so is step 4, which compares with the frame that it was last done in.
+    tell of a jerk of the camera, and one step of the registration does. Of what a frame loses, a few are not searched
+    for. The last two steps are then done in every fourth frame only, and so is step 4, which compares with the frame
+    that it was last done in.
     """
 
     def __init__(self, options: TrackerOptions) -> None:
@@ -304,7 +306,8 @@ class HybridTracker:
     ) -> tuple[Float32, Booleans, Booleans, Float32, bool]:
         """Steps 2 and 3: points, found, renew, warp and calm of :class:`_Carried`.
 
-        :param quick: nearly all points are where they were predicted, so that one step is enough for them.
+        :param quick: nearly all points are where they were predicted, so that one step is enough for them, and the few
+            that are not are not followed any further.
         """
         options, count = self.options, len(start)
         steps = 1 if quick else options.template_iterations
@@ -312,8 +315,9 @@ class HybridTracker:
         found = correlation >= options.template_correlation
         found &= _squared_distance(points, predicted) <= options.template_shift**2
         calm = bool(np.count_nonzero(found) >= _CALM * count)
-        renew = np.zeros(count, bool)
-        missed = np.flatnonzero(~found)
+        renew, missed = np.zeros(count, bool), np.flatnonzero(~found)
+        if quick and len(missed) < _FEW * count:
+            return points, found, renew, warp, calm
         followed, status = self._flow(last, frame, start[missed], predicted[missed], quick)
         missed, followed = missed[status], followed[status]
         again, again_warp, correlation = self._register(templates, missed, frame, followed, 1, bend=not quick)
@@ -349,10 +353,13 @@ class HybridTracker:
         return self._sampler.register(frame.smooth, templates, rows, expected, warp, iterations, bend)
 
     def _rescue(self, tracks: Tracks, carried: _Carried, frame: _Frame, features: Features) -> None:
-        """Look for lost tracks among the detections; in place, put those found where they are and keep them alive."""
+        """Look for lost tracks among the detections; in place, put those found where they are and keep them alive.
+
+        A few are not worth the time: what begins in their places is as good.
+        """
         options, shape = self.options, frame.smooth.shape
         lost = np.flatnonzero(~carried.found)
-        if len(lost) == 0:
+        if len(lost) < max(1, _FEW * len(tracks)):
             return
         lost = lost[inside(carried.predicted[lost], shape, 0)]
         claim = search(
@@ -423,7 +430,7 @@ class HybridTracker:
         worth = strength * np.minimum(life, options.life_enough)
         worth[(life < options.life_least) | (strength < options.texture)] = 0
         chosen = worthiest(worth, options.max_tracks - len(tracks))
-        few = _SATURATED * options.max_tracks
+        few = _FEW * options.max_tracks
         self._resting = _REST_FRAMES if len(chosen) < few else 0
         self._enough = len(tracks) + len(chosen) - int(few)
         if self._resting:

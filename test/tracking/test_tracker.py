@@ -153,6 +153,25 @@ def test_a_jerk_between_checks_ends_few(scene: Scene, detect: Detect) -> None:
         tracker.reset()
 
 
+def test_something_that_moves_where_all_else_rests_is_followed(scene: Scene, detect: Detect) -> None:
+    tracker, rest = load_tracker(max_tracks=150), scene.image(0)
+    moved = rest.copy()
+    moved[104:254, 162:332] = rest[100:250, 160:330]
+    # In each frame that rests and in one that does not.
+    for before in (9, 10, 11, 12):
+        for k in range(before):
+            last = tracker.update(rest, (k + 1) * STEP_NS, detect(rest), None)
+        now = tracker.update(moved, (before + 1) * STEP_NS, detect(moved), None)
+        x, y = last.keypoints.T
+        on_it = (x > 180) & (x < 310) & (y > 120) & (y < 230)
+        _, i, j = np.intersect1d(last.track_id[on_it], now.track_id, return_indices=True)
+        assert on_it.sum() > 5
+        assert len(i) > 0.7 * on_it.sum()
+        steps = now.keypoints[j] - last.keypoints[on_it][i]
+        np.testing.assert_allclose(np.median(steps, axis=0), (2, 4), atol=0.2)
+        tracker.reset()
+
+
 def test_what_is_covered_ends_and_what_is_not_lives(scene: Scene, detect: Detect) -> None:
     tracker = load_tracker()
     first = tracker.update(scene.image(0), STEP_NS, detect(scene.image(0)), None)
