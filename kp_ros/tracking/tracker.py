@@ -27,7 +27,7 @@ _CALM = 0.9
 _BEND_EVERY = 4
 #: A share of the tracks that is not worth much: where a frame loses fewer, they are not searched; where it brings fewer
 #: new ones, no others are looked for in the next frames.
-_FEW = 0.02
+_FEW = 0.03
 _REST_FRAMES = 3
 #: The geometry of two frames with such between them leaves points more room: a template is off by more, the more its
 #: view has changed.
