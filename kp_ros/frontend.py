@@ -39,11 +39,25 @@ class FollowedFrame:
     """An image half way in the other half: its tracks are followed as far as that goes without its points.
 
     :ivar followed: the tracker's own.
+    :ivar needs_detections: the tracks of this image depend on its detections; where not, they may be joined without.
     :ivar seconds: processor time of the following; its wall time depends on what runs beside it.
     """
 
     followed: Any
+    needs_detections: bool
     seconds: float
+
+
+@dataclass(frozen=True)
+class JoinedFrame:
+    """The tracks of an image.
+
+    :ivar seconds: wall time of ``join``, the part of the tracking that comes after the following; of ``track``, all the
+        tracking, processor time, for the rest of it may run beside the detection.
+    """
+
+    tracks: Tracks
+    seconds: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -53,8 +67,7 @@ class FrameResult:
     :ivar stamp_ns: the image's own stamp, nanoseconds.
     :ivar features: the detector's points.
     :ivar tracks: the tracker's points.
-    :ivar seconds: wall time of ``detect`` and of ``join``, the part of the tracking that comes after it; of ``track``,
-        all the tracking, processor time, for the rest of it may run beside ``detect``.
+    :ivar seconds: wall time of ``detect``, and those of :class:`JoinedFrame`.
     """
 
     stamp_ns: int
@@ -87,7 +100,9 @@ class Frontend:
         :param stamp_ns: when it was taken, nanoseconds.
         :param camera: of this image, where it is known: the tracker's epipolar check then works on rays.
         """
-        return self.join(self.detect(image, stamp_ns, camera), self.follow(image, stamp_ns, camera))
+        detected, followed = self.detect(image, stamp_ns, camera), self.follow(image, stamp_ns, camera)
+        joined = self.join(followed, detected)
+        return FrameResult(stamp_ns, detected.features, joined.tracks, {"detect": detected.seconds, **joined.seconds})
 
     def detect(self, image: NDArray[np.uint8], stamp_ns: int, camera: Camera | None = None) -> DetectedFrame:
         """Do the detector's part of :meth:`process`; it may run in another thread than the rest, one image ahead."""
@@ -106,12 +121,12 @@ class Frontend:
         self._last = (stamp_ns, image.shape)
         started = time.thread_time()
         followed = self.tracker.follow(image, stamp_ns, camera)
-        return FollowedFrame(followed, time.thread_time() - started)
+        needs_detections = self.tracker.needs_detections(followed)
+        return FollowedFrame(followed, needs_detections, time.thread_time() - started)
 
-    def join(self, frame: DetectedFrame, followed: FollowedFrame) -> FrameResult:
-        """Bring the two parts together."""
+    def join(self, followed: FollowedFrame, detected: DetectedFrame | None) -> JoinedFrame:
+        """Bring the two parts together; without detections where none are needed."""
         started, worked = time.perf_counter(), time.thread_time()
-        tracks = self.tracker.join(followed.followed, frame.features)
+        tracks = self.tracker.join(followed.followed, None if detected is None else detected.features)
         joined, worked = time.perf_counter() - started, time.thread_time() - worked
-        seconds = {"detect": frame.seconds, "track": followed.seconds + worked, "join": joined}
-        return FrameResult(frame.stamp_ns, frame.features, tracks, seconds)
+        return JoinedFrame(tracks, {"track": followed.seconds + worked, "join": joined})

@@ -30,13 +30,19 @@ class Counting:
         self.resets = 0
         self.age = 0
         self.camera: Camera | None = None
+        self.detections_needed = True
 
     def follow(self, image: NDArray[np.uint8], stamp_ns: int, camera: Camera | None) -> None:
         self.camera = camera
 
-    def join(self, followed: None, features: Features) -> Tracks:
+    def needs_detections(self, followed: None) -> bool:
+        return self.detections_needed
+
+    def join(self, followed: None, features: Features | None) -> Tracks:
         self.age += 1
         one = np.array([self.age], np.uint32)
+        if features is None:
+            return Tracks(one, one, *(np.zeros((1, 2), np.float32),) * 2, np.ones(1, np.float32), np.zeros((1, 0)))
         return Tracks(one, one, features.keypoints, features.keypoints, features.scores, features.descriptors)
 
     def reset(self) -> None:
@@ -96,6 +102,17 @@ def test_after_a_reset_any_stamp_is_new(frontend: Frontend, tracker: Counting) -
 
 def test_the_detection_may_run_ahead_of_the_tracking(frontend: Frontend, tracker: Counting) -> None:
     frames = [frontend.detect(IMAGE, stamp, None) for stamp in (1, 2, 2)]
-    results = [frontend.join(frame, frontend.follow(IMAGE, frame.stamp_ns, None)) for frame in frames]
-    assert [result.tracks.age[0] for result in results] == [1, 2, 1]
+    joined = [frontend.join(frontend.follow(IMAGE, frame.stamp_ns, None), frame) for frame in frames]
+    assert [one.tracks.age[0] for one in joined] == [1, 2, 1]
     assert tracker.resets == 1
+
+
+def test_tracks_that_need_no_detections_may_be_joined_without(frontend: Frontend, tracker: Counting) -> None:
+    frontend.process(IMAGE, 1, None)
+    assert frontend.follow(IMAGE, 2, None).needs_detections
+    tracker.detections_needed = False
+    followed = frontend.follow(IMAGE, 3, None)
+    assert not followed.needs_detections
+    joined = frontend.join(followed, None)
+    assert joined.tracks.age[0] == 2
+    assert set(joined.seconds) == {"track", "join"}

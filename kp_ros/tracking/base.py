@@ -14,7 +14,8 @@ from kp_ros.features import Features, Tracks
 class Tracker(Protocol):
     """Carries points from image to image and gives each a persistent id and an age.
 
-    Most of the work needs no detections: :meth:`follow` may run while the detector does, :meth:`join` when it is done.
+    Most of the work needs no detections: :meth:`follow` may run while the detector does, :meth:`join` when it is done,
+    or, where :meth:`needs_detections` says so, at once.
     """
 
     def follow(self, image: NDArray[np.uint8], stamp_ns: int, camera: Camera | None) -> Any:
@@ -24,8 +25,15 @@ class Tracker(Protocol):
         """
         ...
 
-    def join(self, followed: Any, features: Features) -> Tracks:
-        """Do the rest of :meth:`update`, with what :meth:`follow` gave last."""
+    def needs_detections(self, followed: Any) -> bool:
+        """Tell whether :meth:`join` looks at the detections of what :meth:`follow` gave last."""
+        ...
+
+    def join(self, followed: Any, features: Features | None) -> Tracks:
+        """Do the rest of :meth:`update`, with what :meth:`follow` gave last.
+
+        :param features: what the detector found; None only where that is not needed.
+        """
         ...
 
     def update(self, image: NDArray[np.uint8], stamp_ns: int, features: Features, camera: Camera | None) -> Tracks:

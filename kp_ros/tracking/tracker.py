@@ -95,12 +95,14 @@ class Followed:
     :ivar camera: of the image, where it is known.
     :ivar flown: dense flow from the last image to it; None where that was not needed yet.
     :ivar carried: None where there was nothing to follow.
+    :ivar rests: this is all that is done with the image: its detections are not looked at.
     """
 
     frame: _Frame
     camera: Camera | None
     flown: FlowField | None
     carried: _Carried | None
+    rests: bool = False
 
 
 def _squared_distance(points: Float32, expected: Float32) -> Float32:
@@ -171,7 +173,8 @@ class HybridTracker:
             predicted = self._expected(tracks, last, frame)
             carried = self._carry(tracks, predicted, last, frame, camera, bend, check=False)
             if carried.calm:
-                return Followed(frame, camera, None, carried)
+                rests = not self._lost(carried).size and self._may_rest(int(np.count_nonzero(carried.alive)))
+                return Followed(frame, camera, None, carried, rests)
         flown = self._flow_to(frame)
         predicted = flown.predict(tracks.keypoints)
         return Followed(frame, camera, flown, self._carry(tracks, predicted, last, frame, camera, bend, check=True))
@@ -189,10 +192,20 @@ class HybridTracker:
         jerk = np.sort((followed - places[sample])[status], axis=0)
         return places + jerk[len(jerk) // 2] if len(jerk) else places
 
-    def join(self, followed: Followed, features: Features) -> Tracks:
+    def needs_detections(self, followed: Followed) -> bool:
+        """See :class:`kp_ros.tracking.base.Tracker`."""
+        return not followed.rests
+
+    def join(self, followed: Followed, features: Features | None) -> Tracks:
         """Do the steps that need the detections; see :class:`kp_ros.tracking.base.Tracker`."""
         frame, flown, carried = followed.frame, followed.flown, followed.carried
         table, last = self._table, self._last
+        if followed.rests and last is not None and carried is not None:
+            self._settle(carried, last, frame, None)
+            self._resting -= 1
+            self._last = frame
+            return table.by_age()
+        assert features is not None
         if not table.describes_like(features):
             # Another detector: no track can be told from its points.
             self.reset()
@@ -207,7 +220,8 @@ class HybridTracker:
                 # What most tracks did not follow is no flow: the view was cut.
                 flown = FlowField(None, np.ones(2, np.float32))
             calm = carried.calm
-        rests = self._rests()
+        rests = self._may_rest(len(table))
+        self._resting -= rests
         new, velocity = features[:0], np.zeros((0, 2), np.float32)
         if not (rests and calm):
             free = self._confirm(frame.smooth.shape, features)
@@ -271,14 +285,15 @@ class HybridTracker:
             return carried
         return self._carry(tracks, predicted, last, followed.frame, followed.camera, bend=True, check=True)
 
-    def _settle(self, carried: _Carried, last: _Frame, frame: _Frame, features: Features) -> NDArray[np.int64]:
-        """Step 5: bring the tracks into this frame; the rows whose templates must be taken anew."""
+    def _settle(self, carried: _Carried, last: _Frame, frame: _Frame, features: Features | None) -> NDArray[np.int64]:
+        """Step 5, unless there are no detections: bring the tracks into this frame; rows that need a new template."""
         options, points, alive, tracks = self.options, carried.points, carried.alive, self._table.tracks
         self._calm = carried.calm
         self._unbent_frames = (self._unbent_frames + 1) % _BEND_EVERY if self._calm else 0
         np.copyto(self._table.warp[..., : len(tracks)], carried.warp, where=carried.found)
         self._table.templates.seen[:] = carried.seen
-        self._rescue(tracks, carried, frame, features)
+        if features is not None:
+            self._rescue(tracks, carried, frame, features)
         self._unchecked_frames = 0 if carried.checked else self._unchecked_frames + 1
         if carried.checked:
             index = np.flatnonzero(alive)
@@ -353,13 +368,10 @@ class HybridTracker:
         return self._sampler.register(frame.smooth, templates, rows, expected, warp, iterations, bend)
 
     def _rescue(self, tracks: Tracks, carried: _Carried, frame: _Frame, features: Features) -> None:
-        """Look for lost tracks among the detections; in place, put those found where they are and keep them alive.
-
-        A few are not worth the time: what begins in their places is as good.
-        """
+        """Look for lost tracks among the detections; in place, put those found where they are and keep them alive."""
         options, shape = self.options, frame.smooth.shape
-        lost = np.flatnonzero(~carried.found)
-        if len(lost) < max(1, _FEW * len(tracks)):
+        lost = self._lost(carried)
+        if len(lost) == 0:
             return
         lost = lost[inside(carried.predicted[lost], shape, 0)]
         claim = search(
@@ -402,12 +414,14 @@ class HybridTracker:
         free[claim[index]] = False
         return free
 
-    def _rests(self) -> bool:
-        """Whether no new tracks are looked for in this frame: few were found lately, and few have ended since."""
-        if self._resting == 0 or len(self._table) < max(self._enough, self.options.max_tracks // 2):
-            return False
-        self._resting -= 1
-        return True
+    def _lost(self, carried: _Carried) -> NDArray[np.int64]:
+        """The tracks that are searched for; a few are not worth the time: what begins in their places is as good."""
+        lost = np.flatnonzero(~carried.found)
+        return lost if len(lost) >= _FEW * len(carried.found) else lost[:0]
+
+    def _may_rest(self, count: int) -> bool:
+        """Whether no new tracks are looked for in a frame with so many: few were found lately, few have ended since."""
+        return self._resting > 0 and count >= max(self._enough, self.options.max_tracks // 2)
 
     def _replenish(self, frame: _Frame, new: Features, velocity: Float32, renewed: NDArray[np.int64]) -> None:
         """Begin new tracks, and take new templates for them and for the rows of tracks that need one."""

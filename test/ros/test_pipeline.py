@@ -18,7 +18,7 @@ from kp_ros.features import Features, Tracks
 from kp_ros.frontend import Frontend
 from kp_ros.ros.camera_watch import CameraWatch
 from kp_ros.ros.messages import make_header
-from kp_ros.ros.pipeline import Pipeline
+from kp_ros.ros.pipeline import DecodedArrival, Pipeline
 from kp_ros.ros.publishers import Publishers
 from kp_ros.ros.statistics import Statistics
 
@@ -69,6 +69,10 @@ class GatedDetector:
         pass
 
 
+#: Images from this number on are tracked without their detections.
+ALONE = 50
+
+
 class GatedTracker:
     """The gate is where detections are joined; ``followed`` notes what came before that."""
 
@@ -81,12 +85,16 @@ class GatedTracker:
         self.followed.append(number)
         return number
 
-    def join(self, number: int, features: Features) -> Tracks:
+    def needs_detections(self, number: int) -> bool:
+        return not ALONE <= number < 90
+
+    def join(self, number: int, features: Features | None) -> Tracks:
         self.gate.enter(number)
         if number == 98:
             raise RuntimeError("the tracker broke")
-        one = np.array([number], np.uint32)
-        return Tracks(one, one, features.keypoints, features.keypoints, features.scores, features.descriptors)
+        assert (features is None) == (not self.needs_detections(number))
+        one, place = np.array([number], np.uint32), np.ones((1, 2), np.float32)
+        return Tracks(one, one, place, place, np.ones(1, np.float32), np.zeros((1, 0), np.float32))
 
     def reset(self) -> None:
         pass
@@ -97,11 +105,18 @@ class Bench:
 
     def __init__(self) -> None:
         self.detector, self.tracker = GatedDetector(), GatedTracker()
-        self.tracks, self.log, self.statistics = Topic(), Log(), Statistics()
-        publishers = Publishers(Topic(0), self.tracks, Topic(0), Topic(0), Topic(0))
+        self.tracks, self.keypoints, self.log, self.statistics = Topic(), Topic(), Log(), Statistics()
+        self.continued: list[int] = []
+        publishers = Publishers(self.keypoints, self.tracks, Topic(0), Topic(0), Topic(0))
         frontend = Frontend(self.detector, self.tracker)  # type: ignore[arg-type]
         watch = CameraWatch("/camera_info", False)
-        self.pipeline = Pipeline(frontend, watch, publishers, self.statistics, lambda: 10**9, self.log)
+        self.pipeline = Pipeline(frontend, watch, publishers, self.statistics, lambda: 10**9, self.log, self._continue)
+
+    def _continue(self, arrival: DecodedArrival, tracks: Tracks) -> dict[str, float]:
+        self.continued.append(int(tracks.track_id[0]))
+        if tracks.track_id[0] == 97:
+            raise RuntimeError("what follows broke")
+        return {"further": 0.5}
 
     def send(self, *numbers: int) -> None:
         for number in numbers:
@@ -167,6 +182,41 @@ def test_the_newest_image_wins_and_the_order_stays(bench: Bench) -> None:
     assert bench.counts.dropped == 2
 
 
+def test_tracks_that_need_no_detections_are_published_before_these_are_done(bench: Bench) -> None:
+    bench.tracker.gate.let_pass(2)
+    bench.send(ALONE)
+    wait_for(lambda: bench.stamps == [ALONE] and bench.continued == [ALONE])
+    assert bench.keypoints.published == []
+    assert bench.counts.published == 0
+    bench.detector.gate.let_pass(2)
+    wait_for(lambda: bench.counts.published == 1)
+    assert len(bench.keypoints.published) == 1
+    bench.send(1)
+    wait_for(lambda: bench.counts.published == 2)
+    assert bench.stamps == [ALONE, 1]
+    wait_for(lambda: bench.continued == [ALONE, 1])
+
+
+def test_a_detector_that_fails_leaves_tracks_that_need_none(bench: Bench) -> None:
+    bench.detector.gate.let_pass(10)
+    bench.tracker.gate.let_pass(10)
+    bench.tracker.needs_detections = lambda number: number != 99  # type: ignore[method-assign]
+    bench.send(99)
+    wait_for(lambda: bench.counts.failed == 1)
+    assert bench.stamps == [99]
+    assert bench.keypoints.published == []
+    bench.send(1)
+    wait_for(lambda: bench.counts.published == 1)
+
+
+def test_what_follows_may_fail_and_the_tracks_are_published(bench: Bench) -> None:
+    bench.detector.gate.let_pass(10)
+    bench.tracker.gate.let_pass(10)
+    bench.send(97)
+    wait_for(lambda: bench.counts.failed == 1 and bench.counts.published == 1)
+    assert "what follows broke" in bench.statistics.snapshot().last_failure
+
+
 @pytest.mark.parametrize(("number", "words"), [(99, "the detector broke"), (98, "the tracker broke")])
 def test_an_image_on_which_a_stage_fails_is_counted_and_told_and_the_next_is_sound(
     bench: Bench, number: int, words: str
@@ -204,6 +254,9 @@ def test_every_stage_is_timed(bench: Bench) -> None:
     bench.tracker.gate.let_pass()
     bench.send(1)
     wait_for(lambda: bench.counts.published == 1)
-    of_the_frontend = ["detect", "track", "join"]
-    stages = ["stamp_to_arrival", "wait", "decode", *of_the_frontend, "pack", "publish", "stamp_to_publication"]
-    assert list(bench.statistics.snapshot().milliseconds) == stages
+    wait_for(lambda: "further" in bench.statistics.snapshot().milliseconds)
+    found = bench.statistics.snapshot().milliseconds
+    stamps = {"stamp_to_arrival", "stamp_to_tracks", "stamp_to_publication"}
+    assert set(found) == stamps | {"wait", "decode", "detect", "track", "join", "pack", "publish", "further"}
+    assert found["further"] == (500.0, 500.0, 500.0)
+    assert found["stamp_to_tracks"][0] <= found["stamp_to_publication"][0]

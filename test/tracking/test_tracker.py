@@ -140,6 +140,21 @@ def test_where_little_moves_the_geometry_is_checked_in_every_fourth_frame(
         assert np.median(np.linalg.norm(second - scene.move(first, last, now), axis=1)) < 0.12
 
 
+def test_frames_that_rest_need_no_detections(scene: Scene, detect: Detect) -> None:
+    with_them, without = load_tracker(max_tracks=150), load_tracker(max_tracks=150)
+    rested = []
+    for k in range(16):
+        image, stamp_ns, features = scene.image(k), (k + 1) * STEP_NS, detect(scene.image(k))
+        followed = without.follow(image, stamp_ns, None)
+        rested.append(not without.needs_detections(followed))
+        tracks = without.join(followed, None if rested[-1] else features)
+        whole = with_them.update(image, stamp_ns, features, None)
+        for one, other in zip(vars(tracks).values(), vars(whole).values(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert not rested[0]
+    assert 4 <= sum(rested) <= 12
+
+
 def test_a_jerk_between_checks_ends_few(scene: Scene, detect: Detect) -> None:
     tracker = load_tracker(max_tracks=150)
     # Eleven pixels at once, in each frame that rests and in one that does not.
