@@ -325,8 +325,7 @@ class VisualOdometry:
         keyframe = self._number if becomes else key.number
         self._poses.add(self._number, fit.pose, keyframe)
         wrong = known.track_id[~fit.inliers]
-        renewed = self._outdated(agree, keyframe) if state is State.GOOD else np.zeros(len(self._table), bool)
-        self._grow(observations, renewed)
+        self._grow(observations, self._outdated(agree, keyframe) if state is State.GOOD else None)
         if becomes:
             self._keep(fit, observations[~np.isin(observations.track_id, wrong)], covariance)
             self._surfaces = self._laid_out(frame, fit.pose)
@@ -382,11 +381,11 @@ class VisualOdometry:
 
     # Step 5.
 
-    def _grow(self, observations: Observations, outdated: NDArray[np.bool_]) -> None:
+    def _grow(self, observations: Observations, outdated: NDArray[np.bool_] | None = None) -> None:
         """Make landmarks of new tracks, and anew of those that were wrong too often or are outdated, bool [N]."""
         table = self._table
         wrong = table.disagreed - table.agreed >= _WRONG
-        ended = wrong | outdated
+        ended = wrong if outdated is None else wrong | outdated
         kept = table[~ended]
         mine, _ = shared(observations.track_id, kept.track_id)
         fresh = np.ones(len(observations), bool)
@@ -519,7 +518,7 @@ class VisualOdometry:
         fit = assess(points, second, pose, np.ones(len(points)), weak)
         health = self._pair_health(frame, second, two.parallax)
         self._last = _Last(frame.stamp_ns, pose, np.eye(4), 0.0, fit.covariance, observations.track_id)
-        self._grow(observations, np.zeros(len(self._table), bool))
+        self._grow(observations)
         self._keep(fit, second, fit.covariance)
         return Estimate(
             frame.stamp_ns,
