@@ -43,18 +43,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 WARM_UP_SECONDS = 3.0
 #: Where a serialised message that begins with a header has its stamp.
 STAMP = slice(4, 12)
-STAGES = (
-    "stamp_to_arrival",
-    "wait",
-    "decode",
-    "detect",
-    "track",
-    "join",
-    "pack",
-    "publish",
-    "stamp_to_tracks",
-    "stamp_to_publication",
-)
+STAGES = ("stamp_to_arrival", "wait", "decode", "detect", "track", "join", "pack", "publish", "stamp_to_publication")
 
 
 @dataclass

@@ -33,7 +33,7 @@ from benchmarks.node_latency import CHECKOUT, WARM_UP_SECONDS, Camera, end, load
 from kp_ros.ros.statistics import TIMED_IMAGES
 
 STAGES = (
-    *("stamp_to_arrival", "wait", "decode", "detect", "track", "join", "pack", "publish", "stamp_to_tracks"),
+    *("stamp_to_arrival", "wait", "decode", "detect", "track", "join", "pack", "publish"),
     *("decode_companion", "odometry", "publish_pose", "stamp_to_pose"),
 )
 TICKS = os.sysconf("SC_CLK_TCK")

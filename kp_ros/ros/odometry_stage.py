@@ -14,7 +14,8 @@ from sensor_msgs.msg import CompressedImage
 
 from kp_ros.depth_decoding import decode_compressed_depth, decode_depth
 from kp_ros.errors import UserError
-from kp_ros.features import Float32, Tracks
+from kp_ros.features import Float32
+from kp_ros.frontend import FrameResult
 from kp_ros.image_decoding import Grey
 from kp_ros.mounting import BaseMotion, Float64, base_motion
 from kp_ros.odometry import Estimate, Odometry, OdometryFrame, State
@@ -90,7 +91,7 @@ class OdometryStage:
         with self._lock:
             self._reset_asked = True
 
-    def __call__(self, arrival: DecodedArrival, tracks: Tracks) -> Mapping[str, float]:
+    def __call__(self, arrival: DecodedArrival, result: FrameResult) -> Mapping[str, float]:
         """Process one image.
 
         :returns: seconds a stage, and from the image's stamp to the publication of its pose.
@@ -111,7 +112,7 @@ class OdometryStage:
                 stamp_ns=arrival.stamp_ns,
                 image=arrival.image,
                 camera=arrival.camera,
-                tracks=tracks,
+                tracks=result.tracks,
                 right=right,
                 baseline=baseline,
                 depth=depth,

@@ -18,7 +18,7 @@ from kp_ros.camera import Camera
 from kp_ros.drawing import TrackTails, draw_tracks
 from kp_ros.errors import UserError
 from kp_ros.features import Features, Tracks
-from kp_ros.frontend import DetectedFrame, Frontend
+from kp_ros.frontend import DetectedFrame, FrameResult, Frontend
 from kp_ros.point_cloud import pack_features, pack_keypoints, pack_tracks, without_descriptors
 from kp_ros.ros.camera_watch import CameraWatch
 from kp_ros.ros.messages import decode, stamp_of, to_image
@@ -74,14 +74,29 @@ class DecodedArrival:
 
 @dataclass(frozen=True)
 class TrackedArrival:
-    """An image whose tracks are published; its detection may not be done yet."""
+    """An image whose tracks are published.
+
+    :ivar seconds: of each stage so far.
+    """
 
     arrival: DecodedArrival
-    tracks: Tracks
+    result: FrameResult
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """Messages for their publishers, and the seconds that it took to make them."""
+
+    messages: list[tuple[Any, bytes]]
+    seconds: float
+
+    def joined(self, more: _Packed) -> _Packed:
+        return _Packed(self.messages + more.messages, self.seconds + more.seconds)
 
 
 #: What is done with an image when its tracks are published; seconds a stage.
-Continuation = Callable[[DecodedArrival, Tracks], Mapping[str, float]]
+Continuation = Callable[[DecodedArrival, FrameResult], Mapping[str, float]]
 
 
 class Pipeline:
@@ -89,8 +104,8 @@ class Pipeline:
 
     Two threads share the work: while one detects in an image, the other follows the tracks into it, joins both and
     publishes. Then the first is in the next image already, if one has come. An image that comes while it is busy waits;
-    a newer one displaces it. Tracks that do not depend on the image's detections are published before these are done. A
-    third thread does what follows on the tracks, where anything does.
+    a newer one displaces it. Tracks that do not depend on an image's detections are made ready before these are done;
+    all is published together. A third thread does what follows on the tracks, where anything does.
 
     :param now_ns: the node's clock, nanoseconds: the one that stamps are compared with.
     :param logger: of the node.
@@ -168,24 +183,34 @@ class Pipeline:
     def _track(self, arrival: DecodedArrival) -> None:
         with self._surviving():
             followed = self._frontend.follow(arrival.image, arrival.stamp_ns, arrival.camera)
-            joined, timed = None, arrival.seconds
+            joined, packed = None, _Packed([], 0.0)
             if not followed.needs_detections:
                 joined = self._frontend.join(followed, None)
-                timed = _summed(timed, self._publish_tracks(arrival, joined.tracks))
+                packed = self._pack_tracks(arrival, joined.tracks)
             detected, done = arrival.detection.result()
-            timed = _summed(timed, {"wait": time.perf_counter() - done, "detect": detected.seconds})
+            waited = arrival.seconds["wait"] + time.perf_counter() - done
             if joined is None:
                 joined = self._frontend.join(followed, detected)
-                timed = _summed(timed, self._publish_tracks(arrival, joined.tracks))
-            timed = _summed(timed, joined.seconds)
-            timed = _summed(timed, self._publish_keypoints(arrival, detected.features))
-            self._statistics.published(detected.features, joined.tracks, timed)
-            self._show(arrival, joined.tracks)
+                packed = self._pack_tracks(arrival, joined.tracks)
+            packed = packed.joined(self._pack_keypoints(arrival, detected.features))
+            seconds = {**arrival.seconds, "wait": waited, "detect": detected.seconds, **joined.seconds}
+            result = FrameResult(arrival.stamp_ns, detected.features, joined.tracks, seconds)
+            seconds = {**seconds, **self._publish(packed)}
+            latency = (self._now_ns() - arrival.stamp_ns) * 1e-9
+            if abs(latency) < SAME_CLOCK:
+                seconds["stamp_to_publication"] = latency
+            if self._further is not None:
+                self._further.hand_over(TrackedArrival(arrival, result, seconds))
+            else:
+                self._statistics.published(result.features, result.tracks, seconds)
+            self._show(arrival.image, result, arrival.frame_id)
 
     def _continue(self, tracked: TrackedArrival) -> None:
         assert self._continuation is not None
         with self._surviving():
-            self._statistics.timed(self._continuation(tracked.arrival, tracked.tracks))
+            result = tracked.result
+            seconds = self._continuation(tracked.arrival, result)
+            self._statistics.published(result.features, result.tracks, {**tracked.seconds, **seconds})
 
     @contextmanager
     def _surviving(self) -> Iterator[None]:
@@ -201,8 +226,8 @@ class Pipeline:
             self._statistics.failed(f"{type(error).__name__}: {error}")
             self._logger.error(f"image left out: {traceback.format_exc()}", throttle_duration_sec=LOG_PERIOD)
 
-    def _publish_tracks(self, arrival: DecodedArrival, tracks: Tracks) -> dict[str, float]:
-        """Publish the topics of the tracks that someone hears, and hand the tracks on; see :meth:`_send`."""
+    def _pack_tracks(self, arrival: DecodedArrival, tracks: Tracks) -> _Packed:
+        """Make the messages of the tracks that someone hears."""
         publishers, camera, stamp_ns, frame_id = self._publishers, arrival.camera, arrival.stamp_ns, arrival.frame_id
         begun = time.perf_counter()
         messages = []
@@ -213,41 +238,34 @@ class Pipeline:
                 messages.append((publishers.tracks, without_descriptors(features).to_cdr()))
         elif wanted(publishers.tracks):
             messages.append((publishers.tracks, pack_tracks(tracks, camera, stamp_ns, frame_id).to_cdr()))
-        seconds = self._send(arrival, messages, begun, "stamp_to_tracks")
-        if self._further is not None:
-            self._further.hand_over(TrackedArrival(arrival, tracks))
-        return seconds
+        return _Packed(messages, time.perf_counter() - begun)
 
-    def _publish_keypoints(self, arrival: DecodedArrival, keypoints: Features) -> dict[str, float]:
-        """Publish the detections, if someone hears them; see :meth:`_send`."""
+    def _pack_keypoints(self, arrival: DecodedArrival, keypoints: Features) -> _Packed:
+        """Make the message of the detections, if someone hears it."""
         begun = time.perf_counter()
         messages = []
         if wanted(self._publishers.keypoints):
             cloud = pack_keypoints(keypoints, arrival.camera, arrival.stamp_ns, arrival.frame_id)
             messages.append((self._publishers.keypoints, cloud.to_cdr()))
-        return self._send(arrival, messages, begun, "stamp_to_publication")
+        return _Packed(messages, time.perf_counter() - begun)
 
-    def _send(
-        self, arrival: DecodedArrival, messages: list[tuple[Any, bytes]], begun: float, stage: str
-    ) -> dict[str, float]:
-        """Publish; seconds that the packing took, which begun then, that this took, and since the image's stamp."""
-        packed = time.perf_counter()
-        for publisher, message in messages:
+    def _publish(self, packed: _Packed) -> dict[str, float]:
+        """Publish an image's messages; seconds that packing them took and that this took."""
+        begun = time.perf_counter()
+        for publisher, message in packed.messages:
             publisher.publish(message)
-        seconds = {"pack": packed - begun, "publish": time.perf_counter() - packed}
-        latency = (self._now_ns() - arrival.stamp_ns) * 1e-9
-        return seconds | ({stage: latency} if abs(latency) < SAME_CLOCK else {})
+        return {"pack": packed.seconds, "publish": time.perf_counter() - begun}
 
-    def _show(self, arrival: DecodedArrival, tracks: Tracks) -> None:
+    def _show(self, image: NDArray[np.uint8], result: FrameResult, frame_id: str) -> None:
         """Draw and publish ``~/debug_image`` if anyone looks; tails begin when someone does."""
         if not wanted(self._publishers.debug_image):
             self._tails = None
             return
         if self._tails is None or self._tails.length != self.tail_length:
             self._tails = TrackTails(self.tail_length)
-        self._tails.update(tracks)
-        drawn = draw_tracks(arrival.image, tracks, self._tails)
-        self._publishers.debug_image.publish(to_image(drawn, arrival.stamp_ns, arrival.frame_id))
+        self._tails.update(result.tracks)
+        drawn = draw_tracks(image, result.tracks, self._tails)
+        self._publishers.debug_image.publish(to_image(drawn, result.stamp_ns, frame_id))
 
     def _watch_stamp(self, stamp_ns: int) -> None:
         last, self._last_stamp_ns = self._last_stamp_ns, stamp_ns
@@ -271,8 +289,3 @@ class Pipeline:
             self._logger.warning(f"x y z of all points are NaN: {problem}")
         else:
             self._logger.info(f"calibration taken from {self.camera_watch.topic}")
-
-
-def _summed(some: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:
-    """Seconds of stages, those of both in sum."""
-    return {stage: some.get(stage, 0.0) + more.get(stage, 0.0) for stage in dict(some) | dict(more)}

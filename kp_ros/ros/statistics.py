@@ -104,16 +104,11 @@ class Statistics:
 
     def published(self, features: Features, tracks: Tracks, seconds: Mapping[str, float]) -> None:
         """Count an image that was processed and published, with the seconds each stage took."""
-        self.timed(seconds)
         with self._lock:
             self._counts["published"] += 1
-            self._last_result = features, tracks
-
-    def timed(self, seconds: Mapping[str, float]) -> None:
-        """Note the seconds that stages of an image took."""
-        with self._lock:
             for stage, value in seconds.items():
                 self._seconds.setdefault(stage, deque(maxlen=TIMED_IMAGES)).append(value)
+            self._last_result = features, tracks
 
     def snapshot(self) -> Snapshot:
         """Sum up. Called about once a second; the recent counts reach back to one of these calls."""

@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo
 from kp_ros.camera import Camera
 from kp_ros.errors import UserError
 from kp_ros.features import Features, Tracks
+from kp_ros.frontend import FrameResult
 from kp_ros.odometry import Estimate, Health, Landmarks, OdometryFrame, State
 from kp_ros.recordings import messages
 from kp_ros.ros.camera_mounting import GivenMounting
@@ -84,7 +85,7 @@ class Bench:
         tracks = Tracks(none, none, features.keypoints, features.keypoints, features.scores, features.descriptors)
         self.now_ns = stamp_ns + 20_000_000
         arrival = DecodedArrival(image, stamp_ns, camera, "camera", {}, Future(), companion)
-        return self.stage(arrival, tracks)
+        return self.stage(arrival, FrameResult(stamp_ns, features, tracks, {}))
 
     def places(self) -> list[float]:
         return [message.pose.pose.position.x for message in self.topics["odometry"].published]
