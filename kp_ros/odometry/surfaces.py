@@ -116,7 +116,7 @@ class Surfaces:
 def _spread(depth: Float32, count: int) -> Float32:
     """Places of a depth image that have a depth, all over it: float32 [N, 2], N at most ``count``."""
     height, width = depth.shape
-    # A grid of twice as many, for holes and edges have none.
+    # A grid of eight times as many, for much of an image may have none.
     step = max(1, int((height * width / (8 * count)) ** 0.5))
     known = depth[step // 2 :: step, step // 2 :: step]
     row, column = np.nonzero((known > 0) & (known < np.inf))
