@@ -270,11 +270,11 @@ class VisualOdometry:
 
         return told
 
-    def _laid_out(self, frame: OdometryFrame, pose: Float64) -> Surfaces | None:
-        """The surfaces of a keyframe."""
+    def _laid_out(self, frame: OdometryFrame, pose: Float64, speed: Float64 | None) -> Surfaces | None:
+        """The surfaces of a keyframe and its velocity, camera's axes."""
         if frame.depth is None or self._lens is None or self._options.surface_points == 0:
             return None
-        return Surfaces.of(frame.depth, self._lens, pose, self._options)
+        return Surfaces.of(frame.depth, self._lens, pose, speed, self._options)
 
     def _track(self, frame: OdometryFrame, observations: Observations, prior: Prior) -> Estimate:
         last, key, lens = self._last, self._key, self._lens
@@ -311,6 +311,8 @@ class VisualOdometry:
         own = own * (_DOUBT if state is State.WEAK else 1.0)
         covariance = composed_covariance(key.covariance, step_between(self._poses[key.number], fit.pose), own)
         speed = velocity(last.pose, fit.pose, seconds)
+        if self._surfaces is not None:
+            self._surfaces = self._surfaces.moving(speed)
         self._last = _Last(
             frame.stamp_ns,
             fit.pose,
@@ -328,7 +330,7 @@ class VisualOdometry:
         self._grow(observations, self._outdated(agree, keyframe) if state is State.GOOD else None)
         if becomes:
             self._keep(fit, observations[~np.isin(observations.track_id, wrong)], covariance)
-            self._surfaces = self._laid_out(frame, fit.pose)
+            self._surfaces = self._laid_out(frame, fit.pose, speed)
         self._poses.keep(np.unique(np.append(self._table.anchor, self._kept())))
         return Estimate(
             frame.stamp_ns,
@@ -462,7 +464,7 @@ class VisualOdometry:
         pose = np.eye(4) if self._last is None else self._last.pose
         self._begin_segment()
         self._poses.add(self._number, pose, self._number)
-        self._surfaces = self._laid_out(frame, pose)
+        self._surfaces = self._laid_out(frame, pose, None)
         self._table = self._begun(observations, float(np.median(measured.depths.inverse)))
         covariance = self._exact()
         self._key = _Key(self._number, observations.track_id, observations.rays, covariance, covariance)

@@ -9,7 +9,7 @@ and Levine, Registering multiview range data, 1995).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from kp_ros.camera import Camera
 from kp_ros.features import Float32
 from kp_ros.odometry.base import Float64
 from kp_ros.odometry.lens import Lens
+from kp_ros.odometry.motion import step_between
 from kp_ros.odometry.options import OdometryOptions
 from kp_ros.odometry.pose import Prior, robust_weights
 from kp_ros.odometry.rgbd_depth import AROUND, fit_planes
+from kp_ros.odometry.rigid_motion import carried_on
 
 #: How far out the nine places are that a plane is fitted to, pixels: of the keyframe, whose slope counts, and now.
 _WIDE, _NARROW = 4, 2
@@ -30,7 +32,7 @@ _FEWEST = 60
 #: Nearer than this to the camera's plane nothing is projected, metres.
 _NEAREST = 0.05
 #: An image and its depth are not of the same moment: standard deviation of the time between them, seconds.
-_APART = 0.002
+_APART = 0.02
 
 
 @dataclass(frozen=True)
@@ -40,21 +42,27 @@ class Surfaces:
     :ivar points: float64 [3, N], their middles, world, metres.
     :ivar normals: float64 [3, N], unit vectors, world.
     :ivar variance: float64 [N], of the place of one of their pixels across them, square metres.
+    :ivar pose: float64 [4, 4], of the keyframe, camera to world.
+    :ivar velocity: float64 [6], then, metres and radians a second, camera's axes; None where it is not known yet, and
+        taken for that of the next image.
     """
 
     points: Float64
     normals: Float64
     variance: Float64
+    pose: Float64
+    velocity: Float64 | None
 
     def __len__(self) -> int:
         return len(self.variance)
 
     @staticmethod
-    def of(depth: Float32, lens: Lens, pose: Float64, options: OdometryOptions) -> Surfaces:
+    def of(depth: Float32, lens: Lens, pose: Float64, velocity: Float64 | None, options: OdometryOptions) -> Surfaces:
         """Take a keyframe's.
 
         :param depth: float32 [H, W], metres along z, not finite or 0 where unknown.
         :param pose: float64 [4, 4], camera to world.
+        :param velocity: as :attr:`velocity`.
         :param options: how many at most, and the depth's noise.
         """
         places = _spread(depth, options.surface_points)
@@ -69,7 +77,11 @@ class Surfaces:
         points = rays / inverse[:, None]
         variance = _across(rays.T, normals.T, inverse, planes.deviation[use])
         turn = pose[:3, :3]
-        return Surfaces(turn @ points.T + pose[:3, 3:], turn @ normals.T, variance)
+        return Surfaces(turn @ points.T + pose[:3, 3:], turn @ normals.T, variance, pose, velocity)
+
+    def moving(self, velocity: Float64) -> Surfaces:
+        """The same, moving so where it was not known."""
+        return self if self.velocity is not None else replace(self, velocity=velocity)
 
     def pull(
         self,
@@ -107,10 +119,13 @@ class Surfaces:
         # Noise averages out, but what a sensor bends does not: the kernel is that of one pixel.
         weighted = by_pose * (robust_weights(departure**2 / variance) * _AVERAGED / variance)
         information, vector = weighted @ by_pose.T, -weighted @ departure
-        # The covariance grows by what the camera moves in that time, the information by less (Sherman and Morrison).
-        along = information @ velocity
-        share = _APART**2 / (1 + _APART**2 * (velocity @ along))
-        return Prior(pose, information - share * np.outer(along, along), vector - share * (velocity @ vector) * along)
+        # Where the camera moved on as it did, both depths are away from their images by the same. What is left is as
+        # uncertain as the time between them: the information falls by a rank (Sherman and Morrison, 1950).
+        before = velocity if self.velocity is None else self.velocity
+        changed = velocity - carried_on(step_between(self.pose, pose)) @ before
+        along = information @ changed
+        share = _APART**2 / (1 + _APART**2 * (changed @ along))
+        return Prior(pose, information - share * np.outer(along, along), vector - share * (changed @ vector) * along)
 
 
 def _spread(depth: Float32, count: int) -> Float32:
