@@ -6,7 +6,7 @@ import numpy as np
 
 from kp_ros.odometry.base import Float64
 from kp_ros.odometry.pose import Prior
-from kp_ros.odometry.rigid_motion import change_between, inverse, pose_of, rotation, rotation_vector
+from kp_ros.odometry.rigid_motion import pose_of, rotation, rotation_vector
 
 #: Standard deviation of the prediction: of the shift as a share of the last one, and of the scene's depth ...
 _SHIFT_SHARE, _SHIFT_OF_DEPTH = 0.5, 0.05
@@ -36,13 +36,3 @@ def predict(
     of_shift = _SHIFT_SHARE * float(np.linalg.norm(shift)) + _SHIFT_OF_DEPTH * scene_depth
     deviation = np.array([of_shift] * 3 + [spread + 0.5 * float(np.linalg.norm(turn))] * 3)
     return Prior(pose, np.diag(1 / deviation**2))
-
-
-def velocity(last: Float64, pose: Float64, seconds: float) -> Float64:
-    """Mean velocity between two poses, float64 [6], metres and radians a second, in the second one's axes."""
-    return np.asarray(-change_between(pose, last) / seconds)
-
-
-def step_between(last: Float64, pose: Float64) -> Float64:
-    """Motion from one pose to another, float64 [4, 4], in the first one's axes."""
-    return inverse(last) @ pose

@@ -21,14 +21,14 @@ from kp_ros.odometry.keyframes import wanted
 from kp_ros.odometry.landmarks import Integers, LandmarkTable, Points, among, begin, shared
 from kp_ros.odometry.lens import Lens
 from kp_ros.odometry.median import median
-from kp_ros.odometry.motion import predict, step_between, velocity
+from kp_ros.odometry.motion import predict
 from kp_ros.odometry.noise import Noise
 from kp_ros.odometry.observations import Depths, Observations, observe
 from kp_ros.odometry.options import OdometryOptions
 from kp_ros.odometry.pose import PoseFit, Prior, assess, fit_pose, sample_pose
 from kp_ros.odometry.projection import chi_square, seen
 from kp_ros.odometry.readout import Glance, Readout
-from kp_ros.odometry.rigid_motion import composed_covariance, in_world_axes, inverse
+from kp_ros.odometry.rigid_motion import composed_covariance, in_world_axes, inverse, step_between, velocity
 from kp_ros.odometry.robust_estimation import poselib
 from kp_ros.odometry.rolling_shutter import RowMotion
 from kp_ros.odometry.surfaces import Surfaces

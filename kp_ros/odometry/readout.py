@@ -13,7 +13,7 @@ from kp_ros.odometry.median import median
 from kp_ros.odometry.observations import Depths, Observations
 from kp_ros.odometry.pose import PoseFit, normal_equations, robust_weights
 from kp_ros.odometry.projection import MEDIAN_CHI_SQUARE, Linearised, chi_square, linearise, seen
-from kp_ros.odometry.rigid_motion import change_between
+from kp_ros.odometry.rigid_motion import velocity
 from kp_ros.odometry.rolling_shutter import RowMotion, image_motion
 
 #: Standard deviation of what is expected before anything is learnt, seconds.
@@ -67,7 +67,7 @@ class Glance:
 
     def speed(self) -> Float64:
         """Mean velocity since the image before: float64 [6], metres and radians a second, camera's axes."""
-        return np.asarray(-change_between(self.pose, self.last) / self.seconds)
+        return velocity(self.last, self.pose, self.seconds)
 
 
 @dataclass(frozen=True)

@@ -60,14 +60,14 @@ def fit_planes(depth: Float32, places: Float32, reach: int, constant: float, qua
     indices = np.where(inside, y * width + x, reach * (width + 1))[:, None] + around
     values = depth.reshape(-1).take(indices, mode="clip").astype(np.float64)
     # The least of what is not a number is none, and so is the largest.
-    known = inside & (values.min(1, initial=np.inf) > 0) & (values.max(1, initial=0) < np.inf)
+    known = inside & (values.min(1) > 0) & (values.max(1) < np.inf)
     values[~known] = 1.0
     inverse = 1 / values
     mean = inverse.mean(1)
     slope = inverse @ offsets / (offsets**2).sum(0)
     departure = inverse - mean[:, None] - slope @ offsets.T
     noise = constant * mean**2 + quadratic
-    smooth = np.abs(departure).max(1, initial=0) <= np.maximum(_DEVIATIONS * noise, _RELATIVE * mean)
+    smooth = np.abs(departure).max(1) <= np.maximum(_DEVIATIONS * noise, _RELATIVE * mean)
     found = mean + np.einsum("nc,nc->n", slope, places - nearest)
     deviation = np.sqrt(noise**2 + (departure**2).mean(1))
     return Planes(np.where(known & smooth & (found > 0), found, np.nan), slope, deviation)

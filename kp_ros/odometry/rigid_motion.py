@@ -79,6 +79,16 @@ def change_between(pose: Float64, other: Float64) -> Float64:
     return np.concatenate([turn @ (other[:3, 3] - pose[:3, 3]), rotation_vector(turn @ other[:3, :3])])
 
 
+def velocity(last: Float64, pose: Float64, seconds: float) -> Float64:
+    """Mean velocity between two poses, float64 [6], metres and radians a second, in the second one's axes."""
+    return np.asarray(-change_between(pose, last) / seconds)
+
+
+def step_between(last: Float64, pose: Float64) -> Float64:
+    """Motion from one pose to another, float64 [4, 4], in the first one's axes."""
+    return inverse(last) @ pose
+
+
 def in_world_axes(covariance: Float64, pose: Float64) -> Float64:
     """Covariance of a pose's change, float64 [6, 6], from the camera's axes to the world's."""
     turn = np.zeros((6, 6))

@@ -15,7 +15,7 @@ import numpy as np
 from kp_ros.odometry.base import Float64
 from kp_ros.odometry.observations import Observations
 from kp_ros.odometry.projection import Linearised
-from kp_ros.odometry.rigid_motion import change_between
+from kp_ros.odometry.rigid_motion import velocity
 
 
 def image_motion(rays: Float64, inverse_depth: Float64, speed: Float64) -> Float64:
@@ -52,17 +52,14 @@ class RowMotion:
     def __getitem__(self, index: Any) -> RowMotion:
         return replace(self, delay=self.delay[index], deviation=self.deviation[index])
 
-    def velocity(self, pose: Float64) -> Float64:
-        """Mean velocity since the image before: float64 [6], metres and radians a second."""
-        return np.asarray(-change_between(pose, self.last) / self.seconds)
-
     def seen_by_row(self, linear: Linearised, pose: Float64) -> Linearised:
         """Predict each point from the pose of its row instead of from the image's; ``linear`` is changed.
 
         Where points move and it is not known yet how long the reading takes, those far from the middle row count less.
         """
         count = len(self.delay)
-        moved = (self.velocity(pose) @ linear.by_pose.reshape(6, -1)[:, : 2 * count]).reshape(2, count)
+        speed = velocity(self.last, pose, self.seconds)
+        moved = (speed @ linear.by_pose.reshape(6, -1)[:, : 2 * count]).reshape(2, count)
         linear.error[:2] -= self.delay * moved
         linear.by_pose[:, :2] *= 1 + self.delay / self.seconds
         certainty = 1 / np.sqrt(1 + self.deviation**2 * (moved[0] ** 2 + moved[1] ** 2))
@@ -77,5 +74,5 @@ class RowMotion:
         :param inverse_depth: float64 [N], 1 / metres along z.
         """
         rays = observations.rays.copy()
-        rays[:, :2] -= (self.delay * image_motion(rays, inverse_depth, self.velocity(pose))).T
+        rays[:, :2] -= (self.delay * image_motion(rays, inverse_depth, velocity(self.last, pose, self.seconds))).T
         return replace(observations, rays=rays)

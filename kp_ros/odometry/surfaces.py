@@ -17,11 +17,10 @@ from kp_ros.camera import Camera
 from kp_ros.features import Float32
 from kp_ros.odometry.base import Float64
 from kp_ros.odometry.lens import Lens
-from kp_ros.odometry.motion import step_between
 from kp_ros.odometry.options import OdometryOptions
 from kp_ros.odometry.pose import Prior, robust_weights
 from kp_ros.odometry.rgbd_depth import AROUND, fit_planes
-from kp_ros.odometry.rigid_motion import carried_on
+from kp_ros.odometry.rigid_motion import carried_on, step_between
 
 #: How far out the nine places are that a plane is fitted to, pixels: of the keyframe, whose slope counts, and now.
 _WIDE, _NARROW = 4, 2

@@ -13,9 +13,9 @@ from kp_ros.odometry.base import Health
 from kp_ros.odometry.health import coverage, judge
 from kp_ros.odometry.initialisation import begin_from
 from kp_ros.odometry.keyframes import wanted
-from kp_ros.odometry.motion import predict, velocity
+from kp_ros.odometry.motion import predict
 from kp_ros.odometry.observations import Depths, Observations
-from kp_ros.odometry.rigid_motion import change_between, pose_of, rotation
+from kp_ros.odometry.rigid_motion import change_between, pose_of, rotation, velocity
 from kp_ros.odometry.uncertainty import departure, shared_errors, systematic, way
 
 OPTIONS = OdometryOptions()
